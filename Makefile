@@ -1,0 +1,44 @@
+# Set-up and the main jobs. Every target that runs something installs first, once.
+
+PYTHON ?= python3.11
+VENV ?= .venv
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help study test test-slow lint setup clean
+
+help:
+	@echo "make study      run the ablation of HPT's gate on the embedded scale: results/ablation_gate/"
+	@echo "make test       run the tests"
+	@echo "make test-slow  run the tests that take longer"
+	@echo "make lint       check style and types"
+	@echo "make setup      only install, into $(VENV)"
+	@echo "make clean      remove $(VENV)"
+
+setup: $(INSTALLED)
+
+# torch first: other packages look at it while they are built, and accept the build that is there (CPU or CUDA).
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,eval,studies,dev]'
+	touch $@
+
+study: $(INSTALLED)
+	$(BIN)/python -m studies.run ablation_gate --workers $(WORKERS)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: $(INSTALLED)
+	$(BIN)/python -m pytest -m "slow and not gpu"
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,76 @@
+"""Hybrid Post-Training: reinforce questions the policy can solve, imitate those it can't.
+
+Terms, for questions above and at most the gate:
+  KeepAll · BehaviorPolicy · GroupRelative(no std) · TokenLikelihood on rollouts
+  KeepAll · CurrentPolicy · Constant(1) · TokenLikelihood on demonstrations
+See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), eq. 7-13. The released code and the equations train
+different things, so each is a function of its own: `hpt` is the code, `hpt_equations` the equations.
+"""
+
+from algorithms.sft import imitation
+from core import (
+    Algorithm,
+    AnyOf,
+    BehaviorPolicy,
+    ClipMask,
+    Demonstrations,
+    EntropyBonus,
+    FixedLengthSum,
+    GroupRelative,
+    KeepAll,
+    PolicyGradient,
+    QuestionMean,
+    Rollouts,
+    Term,
+    ThresholdGate,
+    TokenLikelihood,
+    TokenMean,
+)
+
+
+def hpt(
+    *, gate: float = 0.0, sft_weight: float = 1.0, entropy_weight: float = 0.0, length: int = 8192
+) -> Algorithm:
+    """Compose HPT as the released code trains it: no clip, no std, a token sum over a constant.
+
+    Differs from the released code: the mean over demonstration tokens is taken over the whole step, where
+    the code takes one a micro-batch, so that its weight depends on how rows were packed.
+
+    Args:
+        gate: γ; a question is imitated while its solve rate is at most this.
+        sft_weight: β, weight of the imitated questions; the code's comment says 1.0 for 7B, 0.3 for 1.5B.
+        entropy_weight: Weight of the entropy bonus over all trained rows; 0.001 in the released code.
+        length: Constant that token sums are divided by; the longest response allowed, in tokens.
+    """
+    routed = ThresholdGate(gate, imitate=sft_weight)
+    reinforce = PolicyGradient(
+        KeepAll(), BehaviorPolicy(), GroupRelative(normalize_std=False), TokenLikelihood()
+    )
+    trained = AnyOf((Rollouts(routed), Demonstrations(routed)))
+    return Algorithm(
+        "hpt",
+        terms=(
+            Term(reinforce, Rollouts(routed), FixedLengthSum(length)),
+            Term(imitation(), Demonstrations(routed), TokenMean()),
+            EntropyBonus(entropy_weight, trained, TokenMean()),
+        ),
+    )
+
+
+def hpt_equations(*, gate: float = 0.0, sft_weight: float = 1.0, clip: float = 0.2) -> Algorithm:
+    """Compose HPT as the paper's equations say: clip, std, and means over questions (eq. 11-13).
+
+    Args:
+        gate: γ; a question is imitated while its solve rate is at most this.
+        sft_weight: β, weight of the imitated questions.
+        clip: ε, distance of the ratio's bounds from 1.
+    """
+    routed = ThresholdGate(gate, imitate=sft_weight)
+    reinforce = PolicyGradient(ClipMask(clip, clip), BehaviorPolicy(), GroupRelative(), TokenLikelihood())
+    return Algorithm(
+        "hpt_equations",
+        terms=(
+            Term(reinforce, Rollouts(routed), QuestionMean(within_row="sum")),
+            Term(imitation(), Demonstrations(routed), QuestionMean(within_row="mean")),
+        ),
+    )

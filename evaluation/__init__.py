@@ -1,0 +1,1 @@
+"""Evaluation: lm-eval tasks, the one grader of rewards and scores, records and statistics."""

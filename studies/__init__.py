@@ -1,0 +1,1 @@
+"""Studies: what is compared, how it is run, and the tables and figures made of the records."""

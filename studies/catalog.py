@@ -1,0 +1,157 @@
+"""Finding studies, scales and algorithms by name or by file."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+from studies.scales import Scale
+
+if TYPE_CHECKING:  # both import torch, which naming a scale or printing help must not wait for
+    from studies.study import AlgorithmFunction, Study
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+STUDIES: dict[str, str] = {
+    "ablation_gate": "studies.ablation_gate",
+}
+
+SCALES: dict[str, str] = {
+    "tiny": "studies.scales.tiny_scale:TINY",
+    "qwen2.5-math-1.5b": "studies.scales.paper:QWEN_MATH_1_5B",
+    "qwen2.5-math-7b": "studies.scales.paper:QWEN_MATH_7B",
+    "llama-3.1-8b": "studies.scales.paper:LLAMA_8B",
+}
+
+
+class UsageError(Exception):
+    """The command cannot be carried out as given; the message says what to change."""
+
+
+def find_study(name: str) -> Study:
+    """Return the study of that name, or the `STUDY` of a Python file."""
+    from studies.study import Study
+
+    if is_file_name(name):
+        study = _attribute(load_file(Path(name)), "STUDY", name)
+    else:
+        study = importlib.import_module(_look_up("study", name, STUDIES)).STUDY
+    if not isinstance(study, Study):
+        raise UsageError(f"{name}: STUDY is a {type(study).__name__}, not a studies.study.Study")
+    return study
+
+
+def find_scale(name: str) -> Scale:
+    """Return the scale of that name, or the `SCALE` of a Python file."""
+    if is_file_name(name):
+        scale = _attribute(load_file(Path(name)), "SCALE", name)
+    else:
+        module, _, attribute = _look_up("scale", name, SCALES).partition(":")
+        scale = getattr(importlib.import_module(module), attribute)
+    if not isinstance(scale, Scale):
+        raise UsageError(f"{name}: SCALE is a {type(scale).__name__}, not a studies.scales.Scale")
+    return scale
+
+
+def find_algorithm(reference: str) -> AlgorithmFunction:
+    """Return the function an `AlgorithmRecord` names: one of the registry, or "path/to/file.py:function".
+
+    Paths are relative to the project's folder.
+    """
+    from algorithms import ALGORITHMS
+
+    path, colon, function = reference.rpartition(":")
+    if colon:
+        return cast("AlgorithmFunction", _attribute(load_file(PROJECT / path), function, path))
+    return ALGORITHMS[known("algorithm", reference, ALGORITHMS)]
+
+
+def algorithm_reference(function: str | AlgorithmFunction) -> str:
+    """Return the name under which `find_algorithm` finds a function again, in any process."""
+    from algorithms import ALGORITHMS
+
+    if isinstance(function, str):
+        return known("algorithm", function, ALGORITHMS)
+    for name, registered in ALGORITHMS.items():
+        if function is registered:
+            return name
+    label = getattr(function, "__qualname__", repr(function))
+    source = inspect.getsourcefile(function) if inspect.isfunction(function) else None
+    if source is None or not label.isidentifier() or label == "<lambda>":
+        raise UsageError(
+            f"algorithm {label} must be a plain function at the top of a file, so that workers can import it"
+        )
+    reference = f"{relative_to_project(Path(source))}:{label}"
+    if find_algorithm(reference).__code__ is not function.__code__:
+        raise UsageError(
+            f"algorithm {label} is not what {source} defines under that name; rename one of them"
+        )
+    return reference
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether a name given on the command line means a file."""
+    return name.endswith(".py") or "/" in name
+
+
+def relative_to_project(path: Path) -> str:
+    """Return a path as records hold it: the project's own files relative to its folder, others absolute."""
+    path = path.resolve()
+    return str(path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path)
+
+
+def load_file(path: Path) -> ModuleType:
+    """Import a Python file from anywhere, once."""
+    path = path.resolve()
+    name = f"file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UsageError(f"{path}: not a Python file")
+    if str(path.parent) not in sys.path:
+        sys.path.append(
+            str(path.parent)
+        )  # last, so that a file's neighbours never hide the project's packages
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except UsageError:
+        raise
+    except Exception as error:
+        del sys.modules[name]
+        raise UsageError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def known(kind: str, name: str, names: Iterable[str]) -> str:
+    """Return `name` if it is among `names`; else raise UsageError with the nearest ones."""
+    names = sorted(names)
+    if name in names:
+        return name
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names) or 'none'}"
+    raise UsageError(f"unknown {kind} {name!r}; {hint}")
+
+
+def _look_up(kind: str, name: str, registry: dict[str, str]) -> str:
+    try:
+        return registry[known(kind, name, registry)]
+    except UsageError as error:
+        raise UsageError(f"{error} (--list shows all; a file of your own is given by its path)") from None
+
+
+def _attribute(module: ModuleType, name: str, path: str) -> object:
+    if not hasattr(module, name):
+        raise UsageError(f"{path} defines no {name}")
+    return getattr(module, name)

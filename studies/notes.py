@@ -1,0 +1,112 @@
+"""The lines under a study's table: what ± means, what varied, what was left out; all counted from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from evaluation.grading import OUTCOMES
+from studies.records import Records
+from studies.summaries import NO_VERDICT, Distribution, averages
+
+
+def score_notes(
+    records: Records, summary: pd.DataFrame, distributions: Mapping[str, Distribution]
+) -> list[str]:
+    """Return the lines under the main table."""
+    suites = summary[summary["suite"].isin(records.study.suites)]
+    return [
+        "Scores are avg@k in percent, the mean over questions, samples and seeds ± one standard error.",
+        *_error_notes(suites),
+        *_varied(records),
+        *[
+            f"{name.replace('_', ' ').capitalize()}: equal weights for {', '.join(group)}."
+            for name, group in averages(records.study.suites, distributions).items()
+        ],
+        "n: questions × samples that a seed's scores are over. Offline: demonstrations' share of all rows and of "
+        "all response tokens trained on, in percent, mean over seeds.",
+        *_verdicts(suites),
+        *[f"Not as it should be: {' '.join(problem.split())}." for problem in records.problems],
+    ]
+
+
+def difference_notes(summary: pd.DataFrame) -> list[str]:
+    """Return the lines under the table of differences."""
+    compared = summary.groupby("suite")["p_holm"].count().max()
+    return [
+        "Percent points ± one standard error, paired by question and by seed, over the seeds that both have; p is "
+        f"two-sided by Student's t, corrected by Holm's method for the {compared} arms compared in a column."
+    ]
+
+
+def _error_notes(suites: pd.DataFrame) -> list[str]:
+    scored = suites[suites["mean"].notna()]
+    single = list(dict.fromkeys(scored.loc[scored["seeds"] == 1, "arm"]))
+    lines = []
+    if (scored["seeds"] > 1).any():
+        lines.append(
+            "± is for new questions and new training seeds: questions and seeds are crossed random effects."
+        )
+    if single:
+        lines.append(
+            f"With one finished seed ± is for new questions only and knows no training seeds: {', '.join(single)}."
+        )
+    if scored["se"].isna().any():
+        lines.append("± n/a: one question is too few to estimate an error from.")
+    if (scored["se"] == 0).any():
+        lines.append("± 0.0 stands where all questions scored alike: what the formula gives, no certainty.")
+    return lines
+
+
+def _varied(records: Records) -> list[str]:
+    """Return what varied, with counts: runs, seeds, suites with questions and versions, sampling."""
+    runs, study = records.runs, records.study
+    finished = int((runs["state"] == "finished").sum())
+    lines = [
+        f"Runs: {finished} of {len(runs)} finished. Training seeds: {', '.join(map(str, study.seeds))}; a seed sets "
+        "the order of questions, sampling in training and sampling in evaluation."
+    ]
+    if len(records.suites):
+        described = records.suites.drop_duplicates(["suite", "version", "questions"])
+        told = [
+            f"{suite} ({questions} questions, version {version})"
+            for suite, questions, version in zip(
+                described["suite"], described["questions"], described["version"], strict=True
+            )
+        ]
+        lines.append(f"Suites: {', '.join(told)}.")
+    protocols: dict[str, list[str]] = {}
+    for arm in study.arms:
+        protocols.setdefault(_protocol(study.runs[arm]["evaluation"]), []).append(arm)
+    for protocol, arms in protocols.items():
+        lines.append(f"{'Every arm' if len(protocols) == 1 else ', '.join(arms)}: {protocol}.")
+    return lines
+
+
+def _protocol(evaluation: Mapping[str, Any]) -> str:
+    limit = evaluation["limit"]
+    asked = "all questions" if limit is None else f"the first {limit} questions of each suite"
+    return (
+        f"{asked}, {evaluation['samples']} samples a question, temperature {evaluation['temperature']}, "
+        f"top_p {evaluation['top_p']}, at most {evaluation['max_response_tokens']} tokens"
+    )
+
+
+def _verdicts(suites: pd.DataFrame) -> list[str]:
+    """Return how many answers were graded as what."""
+    counts = {outcome: int(suites[outcome].sum()) for outcome in OUTCOMES}
+    sampled = sum(counts.values())
+    if not sampled:
+        return []
+    told = ", ".join(f"{outcome} {count:,}" for outcome, count in counts.items())
+    lines = [f"Answers sampled: {sampled:,} ({told}); truncated {int(suites['truncated'].sum()):,}."]
+    lines.append("Unparseable answers earn nothing, as wrong ones do.")
+    if sum(counts[outcome] for outcome in NO_VERDICT):
+        left_out = int(suites["questions_left_out"].sum())
+        lines.append(
+            f"Answers without a verdict ({' and '.join(NO_VERDICT)}) are left out of the means, and from an arm's "
+            f"scores the questions on which a seed has no verdict at all: {left_out} over all arms and suites."
+        )
+    return lines

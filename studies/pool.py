@@ -1,0 +1,150 @@
+"""The driver's side of a worker: start it, give it a run, hear from it, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from studies.catalog import PROJECT
+from studies.record import RunConfig, to_json
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+TAIL_LINES = 15
+TERM_SECONDS, KILL_SECONDS = 2.0, 2.0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How a run ended: `reason` is None where it finished; `died` says that its worker ended with it."""
+
+    reason: str | None
+    died: bool = False
+
+
+@dataclass
+class Worker:
+    """A process that carries runs out one after another, in a process group of its own.
+
+    Args:
+        execute: "module:function" of what carries out a run.
+        log: File that takes whatever it prints.
+        threads: CPU threads; None leaves them alone.
+    """
+
+    execute: str
+    log: Path
+    threads: int | None
+    _process: subprocess.Popen[bytes] | None = None
+    _heard: bytes = b""
+    _log_start: int = field(default=0, init=False)
+
+    def give(self, run: RunConfig, directory: Path) -> None:
+        """Have a run carried out; starts the process when there is none."""
+        process = self._process = self._process or self._start()
+        self._log_start = self.log.stat().st_size
+        job = {"run": json.dumps(to_json(run)), "directory": str(directory)}
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died meanwhile, which `hear` tells
+            process.stdin.write(json.dumps(job).encode() + b"\n")
+            process.stdin.flush()
+
+    def hear(self) -> Reply | None:
+        """Return how the run ended, or None while it goes on."""
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        ended = process.poll()  # before reading: what it wrote before it ended is then there to read
+        while piece := process.stdout.read(65536):
+            self._heard += piece
+        line, newline, rest = self._heard.partition(b"\n")
+        if newline:
+            self._heard = rest
+            return Reply(json.loads(line)["reason"])
+        if ended is None:
+            return None
+        self.end()
+        return Reply(_cause(ended), died=True)
+
+    def log_tail(self) -> str:
+        """Return the last lines of what the run printed."""
+        with self.log.open("rb") as file:
+            file.seek(self._log_start)
+            lines = file.read().decode(errors="replace").splitlines()
+        return "\n".join(lines[-TAIL_LINES:])
+
+    def end(self) -> None:
+        """End the process with all it started."""
+        end_all([self])
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "studies.worker", self.execute, str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                bufsize=0,
+                env=_environment(self.threads),
+                start_new_session=True,
+            )
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        self._heard = b""
+        return process
+
+
+def end_all(workers: Iterable[Worker]) -> None:
+    """End the processes of workers and all they started, at the latest after TERM_SECONDS + KILL_SECONDS."""
+    processes = []
+    for worker in workers:
+        process, worker._process = worker._process, None
+        if process is not None:
+            processes.append(process)
+    for sent, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid, sent)
+        deadline = time.monotonic() + seconds
+        for process in processes:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+    for process in processes:
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _cause(returncode: int) -> str:
+    if returncode >= 0:
+        return f"its worker ended with exit code {returncode}"
+    name = signal.Signals(-returncode).name
+    hint = ", as the kernel does when memory runs out" if name == "SIGKILL" else ""
+    return f"killed by signal {-returncode} ({name}{hint})"
+
+
+def _environment(threads: int | None) -> dict[str, str]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH")))),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONHASHSEED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if threads is not None:
+        environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+    return environment

@@ -1,0 +1,69 @@
+"""The record of a run: all that is needed to run it again, as JSON that refuses unknown keys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from evaluation.config import EvalConfig
+from training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class AlgorithmRecord:
+    """An algorithm by name and arguments, every argument spelled out.
+
+    Args:
+        function: A name in `algorithms.ALGORITHMS`, or "path/to/file.py:function" outside the project.
+        arguments: All keyword arguments, defaults included.
+    """
+
+    function: str
+    arguments: Mapping[str, Any]
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One run of a study: an arm, a seed, and every setting resolved.
+
+    Two runs with equal RunConfig give equal results on one machine.
+    """
+
+    study: str
+    arm: str
+    seed: int
+    scale: str
+    policy: str
+    train_data: str
+    algorithm: AlgorithmRecord | None
+    train: TrainConfig
+    evaluation: EvalConfig
+    threads: int | None = None
+    suite_data: str | None = None
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
+
+_RUN_CONFIG = TypeAdapter(RunConfig)
+
+
+def to_json(run: RunConfig) -> dict[str, Any]:
+    """Return the run as plain JSON values."""
+    return _RUN_CONFIG.dump_python(run, mode="json")  # type: ignore[no-any-return]
+
+
+def from_json(values: Mapping[str, Any]) -> RunConfig:
+    """Return the run that `to_json` wrote; pydantic's ValidationError names what does not fit."""
+    return _RUN_CONFIG.validate_python(values)
+
+
+def read_run_config(directory: Path) -> RunConfig:
+    """Return the configuration in a run directory's config.json."""
+    return from_json(json.loads((directory / "config.json").read_text())["run"])

@@ -1,0 +1,160 @@
+"""From a study, a scale and what the command line changes to runs with every setting spelled out.
+
+Precedence, the last wins. Settings: the scale's, the arm's, `--set`. An algorithm's arguments: the function's
+defaults, the scale's, `--set`, the arm's. Refused, since it would undo what the study compares: `--set` of an
+argument that any arm gives itself, and of a setting that arms give different values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from studies.arguments import spell_out
+from studies.catalog import PROJECT, UsageError, algorithm_reference, find_algorithm, known
+from studies.changes import Changes, algorithm_label
+from studies.directories import run_directory_name
+from studies.record import AlgorithmRecord, RunConfig, to_json
+from studies.scales import Scale
+from studies.settings import apply_settings
+from studies.study import Arm, Study
+
+TASKS = PROJECT / "evaluation" / "tasks"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A study ready to run.
+
+    Args:
+        study: What is compared.
+        scale: Name of the scale.
+        seeds: Seeds of every arm.
+        runs: One for each arm and seed; all arms of one seed before the next seed, so that an unfinished
+            study compares as many arms as it can.
+        sources: SHA-256 of each file that an algorithm outside the registry comes from.
+    """
+
+    study: Study
+    scale: str
+    seeds: tuple[int, ...]
+    runs: tuple[RunConfig, ...]
+    sources: Mapping[str, str]
+
+    def description(self) -> dict[str, Any]:
+        """Return what study.json holds."""
+        configs = {run.arm: to_json(run) for run in self.runs}
+        for config in configs.values():
+            for key in ("study", "arm", "seed"):
+                del config[key]
+        arms = [arm.name for arm in self.study.arms]
+        return {
+            "study": self.study.name,
+            "title": self.study.title,
+            "baseline": self.study.baseline,
+            "arms": arms,
+            "seeds": list(self.seeds),
+            "runs": {arm: configs[arm] for arm in arms},
+            "sources": dict(self.sources),
+        }
+
+
+def resolve(study: Study, scale: Scale, seeds: Sequence[int], changes: Changes | None = None) -> Resolved:
+    """Return the runs of a study.
+
+    Raises:
+        UsageError: A name that is unknown, with the nearest ones; or a value that is refused, with the limit.
+    """
+    changes = changes or Changes()
+    _check_folders(study)
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise UsageError(f"seeds={list(seeds)}: must be one or more distinct numbers from 0")
+    runs = [_run_of_arm(study, arm, scale, changes) for arm in study.arms]
+    _check_suites(runs)
+    seeded = tuple(dataclasses.replace(run, seed=seed) for seed in seeds for run in runs)
+    return Resolved(study, scale.name, tuple(seeds), seeded, _sources(runs))
+
+
+def check_inputs(runs: Sequence[RunConfig]) -> None:
+    """Check the data that runs read, before any of them starts.
+
+    Raises:
+        UsageError: A file is missing or holds a bad row; the message names it.
+    """
+    from evaluation.suites import load_suites
+    from training.data import check_train_file
+
+    try:
+        for suites, folder in {(run.evaluation.suites, run.suite_data) for run in runs}:
+            load_suites(suites, PROJECT / folder if folder else None)
+        for source in {run.train_data for run in runs if run.algorithm is not None}:
+            if source.endswith(".parquet"):  # else a name on the hub
+                check_train_file(str(PROJECT / source))
+    except (ValueError, OSError) as error:
+        raise UsageError(str(error)) from error
+
+
+def _check_folders(study: Study) -> None:
+    arms: dict[str, str] = {}
+    for arm in study.arms:
+        other = arms.setdefault(run_directory_name(arm.name, 0), arm.name)
+        if other != arm.name:
+            raise UsageError(f"arms {other!r} and {arm.name!r} would share a folder; rename one of them")
+    if not re.fullmatch(r"[\w.=-]+", study.name) or study.name.startswith("."):
+        raise UsageError(f"study name {study.name!r} cannot be a folder's; use letters, digits, _ . = -")
+
+
+def _check_suites(runs: Sequence[RunConfig]) -> None:
+    """Refuse unknown suites by the task files' names alone, without loading lm-eval."""
+    tasks = [re.search(r"^task:\s*(\S+)", path.read_text(), re.MULTILINE) for path in TASKS.rglob("*.yaml")]
+    names = [task.group(1) for task in tasks if task]
+    for suite in {suite: None for run in runs for suite in run.evaluation.suites}:
+        known("suite", suite, names)
+
+
+def _run_of_arm(study: Study, arm: Arm, scale: Scale, changes: Changes) -> RunConfig:
+    """Return an arm's run, with seed 0."""
+    where = f"arm {arm.name!r}: " if arm.settings else ""
+    try:
+        scale = apply_settings(scale, {**arm.settings, **changes.settings})
+        where = f"arm {arm.name!r}: "
+        algorithm = _record(arm, scale, changes) if arm.algorithm is not None else None
+    except UsageError as error:
+        raise UsageError(f"{where}{error}") from error
+    if algorithm is None and arm.arguments:
+        raise UsageError(f"{where}has arguments {sorted(arm.arguments)} but no algorithm")
+    return RunConfig(
+        study=study.name,
+        arm=arm.name,
+        seed=0,
+        scale=scale.name,
+        policy=scale.policy,
+        train_data=scale.train_data,
+        algorithm=algorithm,
+        train=scale.train,
+        evaluation=scale.evaluation,
+        threads=scale.threads,
+        suite_data=scale.suite_data,
+    )
+
+
+def _record(arm: Arm, scale: Scale, changes: Changes) -> AlgorithmRecord:
+    assert arm.algorithm is not None
+    reference = algorithm_reference(arm.algorithm)
+    label = algorithm_label(arm)
+    given = {
+        **scale.algorithm_arguments.get(reference, {}),
+        **changes.arguments.get(label, {}),
+        **arm.arguments,
+    }
+    return AlgorithmRecord(reference, spell_out(label, find_algorithm(reference), given))
+
+
+def _sources(runs: Sequence[RunConfig]) -> dict[str, str]:
+    files = {run.algorithm.function.rpartition(":")[0] for run in runs if run.algorithm} - {""}
+    return {name: hashlib.sha256((PROJECT / Path(name)).read_bytes()).hexdigest() for name in sorted(files)}

@@ -1,0 +1,38 @@
+"""The embedded scale: a policy of a few hundred thousand parameters that adds and subtracts, on a laptop."""
+
+from evaluation.config import EvalConfig
+from studies.scales import Scale
+from training.config import EngineConfig, OptimizerConfig, RolloutConfig, TrainConfig
+
+RESPONSE_TOKENS = 160
+
+TINY = Scale(
+    name="tiny",
+    policy="studies/scales/tiny/base_policy",
+    train_data="studies/scales/tiny/train.parquet",
+    suite_data="studies/scales/tiny/eval",
+    train=TrainConfig(
+        steps=80,
+        questions_per_step=12,
+        updates_per_step=1,
+        checkpoint_every=20,
+        engine=EngineConfig(micro_batch_tokens=8192),
+        optimizer=OptimizerConfig(learning_rate=1e-4),
+        rollout=RolloutConfig(
+            samples=8, temperature=1.0, max_prompt_tokens=64, max_response_tokens=RESPONSE_TOKENS
+        ),
+    ),
+    evaluation=EvalConfig(
+        suites=("tiny_add2", "tiny_add3", "tiny_add4", "tiny_add5", "tiny_subtract"),
+        samples=4,
+        temperature=1.0,
+        top_p=1.0,
+        max_response_tokens=RESPONSE_TOKENS,
+        batch_size=256,
+    ),
+    algorithm_arguments={
+        "hpt": {"length": RESPONSE_TOKENS},
+        "dr_grpo": {"length": RESPONSE_TOKENS},
+    },
+    threads=1,
+)

@@ -1,0 +1,144 @@
+"""One response, one outcome: what the grader takes for equal, and what it never does silently."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from evaluation.answer_text import last_box
+from evaluation.grading import OUTCOMES, Grader, GraderConfig
+
+ROOT = Path(__file__).parents[2]
+SHARED = ROOT.parent / "shared"
+CASES = [json.loads(line) for line in (Path(__file__).parent / "data/grading.jsonl").open()]
+
+
+@pytest.fixture(scope="module")
+def grader():
+    with Grader(GraderConfig(time_limit=2.0)) as grader:
+        yield grader
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: ascii(case["response"][:40]))
+def test_each_sample_gets_its_outcome(grader, case):
+    grade = grader.grade(case["response"], case["gold"])
+    assert grade.outcome == case["outcome"], grade
+    assert grade.correct is (case["outcome"] == "correct")
+
+
+def test_the_samples_reach_every_outcome():
+    assert {case["outcome"] for case in CASES} == set(OUTCOMES)
+
+
+def test_any_gold_form_may_match(grader):
+    assert grader.grade(r"\boxed{x+1}", ["7", "1+x"]).outcome == "correct"
+    assert grader.grade(r"\boxed{x+1}", ["7", "x+2"]).outcome == "wrong"
+
+
+def test_no_gold_form_is_an_error():
+    with pytest.raises(ValueError, match="gold"):
+        Grader().grade(r"\boxed{1}", [])
+
+
+def test_gold_and_answer_keep_their_sides(grader):
+    # verify() reduces an answer that is an equation to its right side, but not such a gold.
+    assert grader.grade(r"\boxed{3 + p = 7 + q}", "7 + q").outcome == "correct"
+    assert grader.grade(r"\boxed{7 + q}", "3 + p = 7 + q").outcome == "wrong"
+
+
+def test_grade_all_keeps_the_order(grader):
+    grades = grader.grade_all((case["response"], case["gold"]) for case in CASES)
+    assert [grade.outcome for grade in grades] == [case["outcome"] for case in CASES]
+
+
+def test_a_remembered_grade_is_the_same_grade():
+    with Grader(GraderConfig(time_limit=1.0)) as grader:
+        for case in CASES:
+            first, second = (grader.grade(case["response"], case["gold"]) for _ in range(2))
+            assert first[:3] == second[:3]
+        workers = [worker.pid for worker in grader._workers]
+        seconds = grader.grade(CASES[-1]["response"], CASES[-1]["gold"]).seconds
+    assert any(workers)
+    assert seconds < 0.5, "the timeout was graded again"
+
+
+def test_the_cache_forgets_the_oldest():
+    with Grader(GraderConfig(cache_size=2)) as grader:
+        for n in range(5):
+            grader.grade(rf"\boxed{{x+{n}}}", "y")
+        assert [question.answer for question in grader._cache] == ["x+3", "x+4"]
+
+
+def test_without_a_box_the_answer_may_be_found_in_the_text():
+    with Grader(GraderConfig(boxed_required=False)) as grader:
+        assert grader.grade("So the answer is $\\frac{12}{4}$.", "3")[:2] == ("correct", "\\frac{12}{4}")
+        assert grader.grade("Final answer: 4", "3").outcome == "wrong"
+        assert grader.grade("3 \\boxed{4}", "3").outcome == "wrong", "a box is the answer"
+        assert grader.grade("sqrt(3)/2", "\\frac{\\sqrt{3}}{2}").outcome == "correct"
+        assert grader.grade("The answer is B, never A.", "B")[:2] == ("correct", "B")
+
+
+@pytest.mark.parametrize(("field", "value"), [("time_limit", 0), ("memory_limit", 1000), ("workers", 0)])
+def test_a_useless_limit_is_rejected(field, value):
+    with pytest.raises(ValueError, match=field):
+        GraderConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "text", [r"\boxed{" * 150_000, "\\" * 1_000_000, "{" * 1_000_000, r"\boxed{a}" * 100_000]
+)
+@pytest.mark.timeout(20)
+def test_finding_the_box_takes_linear_time(text):
+    assert last_box(text) in (None, "a")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("unit", ["a", "A", "1 ", "sqrt(", "^(", "٥", "1e", ". ", "|", "(a,", "x=1,"])
+def test_rewriting_never_hangs(unit):
+    with Grader(GraderConfig(time_limit=0.5, boxed_required=False)) as grader:
+        for text in (unit * 500_000, rf"\boxed{{{unit * 500_000}}}", rf"\boxed{{{unit * 100}}}"):
+            assert grader.grade(text, "5").seconds < 5
+
+
+def test_grading_loads_nothing_heavy():
+    heavy = "{'torch', 'transformers', 'math_verify', 'sympy', 'numpy'} & set(sys.modules)"
+    code = f"import sys, evaluation.grading; sys.exit(repr({heavy}) if {heavy} else 0)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_the_paper_s_reward_is_reproduced(grader):
+    # All 22 agree: a percent sign or a degree sign is dropped here as it is there.
+    path = SHARED / "goldens/reference_reward.json"
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    for case in json.loads(path.read_text()):
+        grade = grader.grade(case["response"], case["ground_truth"])
+        assert float(grade.correct) == case["reward"], (case, grade)
+
+
+def _corpus():
+    path = SHARED / "graders/grader.jsonl"
+    if not path.exists():
+        pytest.skip(f"{path} is not here")
+    rows = [json.loads(line) for line in path.open()]
+    boxed = [rf"\boxed{{{row['prediction']}}}" for row in rows]
+    responses = [
+        b if row["form"] == "answer" else row["prediction"] for b, row in zip(boxed, rows, strict=True)
+    ]
+    return rows, responses
+
+
+def test_accuracy_on_published_grader_tests():
+    rows, responses = _corpus()
+    with Grader(GraderConfig(boxed_required=False)) as grader:
+        grades = grader.grade_all(zip(responses, (row["gold"] for row in rows), strict=True))
+    accepted = [grade.correct for grade in grades]
+    right = [row["correct"] for row in rows]
+    accuracy = sum(a == r for a, r in zip(accepted, right, strict=True)) / len(rows)
+    false_positives = sum(a and not r for a, r in zip(accepted, right, strict=True)) / right.count(False)
+    logging.getLogger(__name__).info("accuracy %.3f, false positives %.3f", accuracy, false_positives)
+    assert accuracy >= 0.875
+    assert false_positives <= 0.035

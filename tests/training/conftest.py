@@ -1,0 +1,41 @@
+"""A policy small enough to train in tests: characters as tokens, random weights, ordinary files."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def policy_path(tmp_path_factory):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+    characters = ["<pad>", "<eos>", "<user>", "<assistant>", "\\boxed{", *"0123456789+-=};abcdefgh \n"]
+    vocabulary = {character: index for index, character in enumerate(characters)}
+    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
+    backend.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    backend.add_special_tokens(["<pad>", "<eos>", "<user>", "<assistant>"])
+    backend.add_tokens(["\\boxed{"])
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend, eos_token="<eos>", pad_token="<pad>", unk_token="<pad>"
+    )
+    tokenizer.chat_template = (
+        "{% for m in messages %}<user>{{ m.content }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    torch.manual_seed(0)
+    config = Qwen2Config(
+        vocab_size=len(characters),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        tie_word_embeddings=True,
+        eos_token_id=1,
+        pad_token_id=0,
+    )
+    path = tmp_path_factory.mktemp("policy")
+    Qwen2ForCausalLM(config).save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return str(path)

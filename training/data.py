@@ -1,0 +1,160 @@
+"""Training questions from a parquet file of the Openr1-Math-46k-8192 schema."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from training.config import TrainConfig
+from training.prompts import Tokenizer, encode, render_prompt
+from training.seeds import derive_seed
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ("data_source", "prompt", "target", "ability", "reward_model", "extra_info")
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question of the training set, tokenised.
+
+    Args:
+        id: `extra_info.index` of its row.
+        prompt: Token ids up to where the response begins.
+        demonstration: Token ids of the teacher's response with its end-of-sequence token; None where the
+            row has no target.
+        answer: The gold answer, or several accepted forms of it.
+    """
+
+    id: int
+    prompt: tuple[int, ...]
+    demonstration: tuple[int, ...] | None
+    answer: str | tuple[str, ...]
+
+
+def _rows(source: str) -> Iterator[Mapping[str, Any]]:
+    import pyarrow.parquet
+
+    if not source.endswith(".parquet"):
+        import datasets
+
+        yield from datasets.load_dataset(source, split="train")
+        return
+    if not Path(source).is_file():
+        raise FileNotFoundError(f"training data {source} does not exist")
+    table = pyarrow.parquet.read_table(source)
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if missing:
+        raise ValueError(
+            f"{source}: column {missing[0]!r} is missing; it has {table.column_names}, the schema has "
+            f"{list(COLUMNS)}"
+        )
+    yield from table.to_pylist()
+
+
+def _answer(value: object) -> str | tuple[str, ...]:
+    """Return the gold answer as text; raise ValueError where there is none."""
+    forms = value if isinstance(value, list | tuple) else [value]
+    texts = tuple(str(form).strip() for form in forms if form is not None and str(form).strip())
+    if not texts:
+        raise ValueError("is null or empty")
+    return texts[0] if len(texts) == 1 else texts
+
+
+def _messages(prompt: object) -> list[Mapping[str, str]]:
+    """Return the turns of a prompt without its system turn, as HPT trains."""
+    turns = [turn for turn in prompt or () if turn["role"] != "system"]  # type: ignore[attr-defined]
+    if not turns or not (turns[-1]["content"] or "").strip():
+        raise ValueError("is empty: it needs a user turn with text")
+    return turns
+
+
+def check_train_file(source: str) -> int:
+    """Return how many questions a training file holds, after checking every row.
+
+    Raises:
+        ValueError: A column is missing, or a row has an empty prompt or no answer; the message names file,
+            row (from 0) and column.
+    """
+    count = 0
+    for index, row in enumerate(_rows(source)):
+        for column, check in (
+            ("prompt", lambda row: _messages(row["prompt"])),
+            ("reward_model", lambda row: _answer((row["reward_model"] or {}).get("ground_truth"))),
+            ("extra_info", lambda row: int(row["extra_info"]["index"])),
+        ):
+            try:
+                check(row)
+            except (ValueError, TypeError, KeyError) as error:
+                label = "reward_model.ground_truth" if column == "reward_model" else column
+                raise ValueError(f"{source}: row {index}, column {label!r} {error}") from error
+        count += 1
+    if count == 0:
+        raise ValueError(f"{source}: holds no rows")
+    return count
+
+
+def _demonstration(
+    target: Sequence[Mapping[str, str]] | None,
+    prompt: str,
+    tokenizer: Tokenizer,
+    limit: int,
+) -> tuple[int, ...] | None:
+    if not target or not target[0]["content"]:
+        return None
+    text = target[0]["content"]
+    if prompt.endswith("<think>\n"):
+        text = text.removeprefix("<think>\n")
+    # The end-of-sequence token is appended before the cut: a target at the limit loses it, as in HPT's code.
+    return tuple([*encode(tokenizer, text)[:limit], tokenizer.eos_token_id][:limit])
+
+
+def load_questions(source: str, tokenizer: Tokenizer, config: TrainConfig) -> tuple[Question, ...]:
+    """Return the questions of a training file whose prompts are short enough; the log counts the rest.
+
+    Raises:
+        ValueError: The file fails `check_train_file`, or fewer questions are left than one step asks.
+    """
+    check_train_file(source)
+    questions, too_long = [], 0
+    for row in _rows(source):
+        prompt = render_prompt(tokenizer, _messages(row["prompt"]), config.prompt_template)
+        ids = encode(tokenizer, prompt)
+        if len(ids) > config.rollout.max_prompt_tokens:
+            too_long += 1
+            continue
+        limit = config.rollout.max_response_tokens
+        questions.append(
+            Question(
+                id=int(row["extra_info"]["index"]),
+                prompt=tuple(ids),
+                demonstration=_demonstration(row["target"], prompt, tokenizer, limit),
+                answer=_answer(row["reward_model"]["ground_truth"]),
+            )
+        )
+    if too_long:
+        logger.warning(
+            "%s: %d prompts are longer than %d tokens", source, too_long, config.rollout.max_prompt_tokens
+        )
+    if len(questions) < config.questions_per_step:
+        raise ValueError(
+            f"{source}: {len(questions)} questions are fewer than train.questions_per_step="
+            f"{config.questions_per_step}"
+        )
+    return tuple(questions)
+
+
+def questions_of_step(count: int, per_step: int, step: int, seed: int) -> tuple[int, ...]:
+    """Return the indices of the questions that step `step` (from 0) asks.
+
+    Every epoch is a new permutation; what is left of it, less than a step's worth, is not asked.
+    """
+    steps_per_epoch = count // per_step
+    epoch, position = divmod(step, steps_per_epoch)
+    order = list(range(count))
+    random.Random(derive_seed(seed, "order", epoch)).shuffle(order)
+    return tuple(order[position * per_step : (position + 1) * per_step])

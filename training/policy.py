@@ -1,0 +1,75 @@
+"""The policy being trained: a causal language model that scores response tokens."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from training.prompts import CausalLM, Tokenizer
+from training.responses import ModelInputs
+
+
+class TokenScores(NamedTuple):
+    """Log-prob of each response token, and the entropy of the distribution it is taken from; in nats."""
+
+    logp: Tensor
+    entropy: Tensor
+
+
+class ScoringPolicy(nn.Module):
+    """A causal language model whose forward returns log-probs and entropies of response tokens.
+
+    Args:
+        model: A Hugging Face causal language model.
+        temperature: Logits are divided by this, as in sampling.
+    """
+
+    def __init__(self, model: CausalLM, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.model = model
+        self.temperature = temperature
+
+    def forward(self, inputs: ModelInputs, *, entropy_gradient: bool = False) -> TokenScores:
+        """Score the responses; entropies carry a gradient only on request, for its memory's sake."""
+        width = inputs.response_tokens.shape[1]
+        logits = self.model(
+            input_ids=inputs.input_ids,
+            attention_mask=inputs.attention_mask,
+            position_ids=inputs.position_ids,
+            use_cache=False,
+            # One more than the response: the first token is predicted at the prompt's last position.
+            logits_to_keep=width + 1,
+        ).logits[:, :-1]
+        # At least fp32: log-sum-exp over a vocabulary loses too much in bf16.
+        scaled = logits.to(torch.promote_types(logits.dtype, torch.float32)) / self.temperature
+        normalizer = scaled.logsumexp(dim=-1)
+        chosen = scaled.gather(-1, inputs.response_tokens[..., None]).squeeze(-1)
+        with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
+            probs = (scaled - normalizer[..., None]).exp()
+            entropy = normalizer - (probs * scaled).sum(dim=-1)
+        return TokenScores(chosen - normalizer, entropy)
+
+
+def load_model(path: str, precision: str, *, gradient_checkpointing: bool = False) -> CausalLM:
+    """Return a causal language model from a directory or the hub, in the given precision."""
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=False)
+    if gradient_checkpointing:
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    return model
+
+
+def load_tokenizer(path: str) -> Tokenizer:
+    """Return the tokenizer of a policy; one without a padding token pads with end-of-sequence."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+    if tokenizer.eos_token_id is None:
+        raise ValueError(f"the tokenizer of {path!r} has no end-of-sequence token, so responses can't end")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
