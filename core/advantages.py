@@ -48,9 +48,9 @@ class Outcome:
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return the credit of each row's outcome at its tokens."""
-        return _on_tokens(
-            torch.where(step.reward == 1.0, self.solved, self.failed).to(step.reward.dtype), step
-        )
+        # Filled tensors: between two plain numbers torch.where works in float32.
+        solved, failed = (torch.full_like(step.reward, credit) for credit in (self.solved, self.failed))
+        return _on_tokens(torch.where(step.reward == 1.0, solved, failed), step)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class GroupRelative:
 
     Âᵢ = (rᵢ − mean) / (std + epsilon), or rᵢ − mean where `normalize_std` is off
     with mean and sample std (n − 1) over the group's `members`. A single member has no group to
-    compare with: its mean is taken as 0 and its std as 1, as the released code of the papers does.
+    compare with, so its mean is taken as 0; a std of 0 is taken as 1. Both as the papers' released code does.
 
     See DeepSeekMath, Shao et al., 2024 (https://arxiv.org/abs/2402.03300), sec. 4.1.2, and for the
     variant without std Understanding R1-Zero-Like Training, Liu et al., 2025
@@ -88,5 +88,6 @@ class GroupRelative:
         alone = moments.size <= 1
         credit = step.reward - torch.where(alone, 0.0, moments.mean)
         if self.normalize_std:
-            credit = credit / (torch.where(alone, 1.0, moments.std) + self.epsilon)
+            # Members of a group with std 0 have credit 0; a row outside it must not be divided by epsilon.
+            credit = credit / (torch.where(moments.std == 0, 1.0, moments.std) + self.epsilon)
         return _on_tokens(credit, step)

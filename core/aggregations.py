@@ -63,7 +63,7 @@ class FixedLengthSum:
     length: int
 
     def __post_init__(self) -> None:
-        check_range(self, "length", 1)
+        check_range(self, "length", 1.0)
 
     def __call__(self, selected: Bool[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's factor."""
@@ -81,7 +81,7 @@ class FixedLengthMean:
     length: int
 
     def __post_init__(self) -> None:
-        check_range(self, "length", 1)
+        check_range(self, "length", 1.0)
 
     def __call__(self, selected: Bool[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's factor."""

@@ -59,10 +59,11 @@ class ThresholdGate:
                 "a question without rollouts has no solve rate, so a gate can't route it; sample "
                 "rollouts for every question, or use rows without a gate"
             )
+        # Filled tensors: between two plain numbers torch.where works in float32.
         above = solve_rate > self.threshold
         return GateWeights(
-            reinforce=torch.where(above, self.reinforce, 0.0).to(solve_rate.dtype),
-            imitate=torch.where(above, 0.0, self.imitate).to(solve_rate.dtype),
+            reinforce=torch.where(above, torch.full_like(solve_rate, self.reinforce), 0.0),
+            imitate=torch.where(above, 0.0, torch.full_like(solve_rate, self.imitate)),
         )
 
 

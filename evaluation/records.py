@@ -102,7 +102,7 @@ def read_eval(path: Path) -> EvalResult:
     try:
         result = _from_json(json.loads(path.read_text(encoding="utf-8")))
         _check(result)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is not a whole evaluation record: {error}") from error
     return result
 

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 Array = NDArray[np.float64]
+# Scores are in [-1, 1]. Differences below this come of rounding (thirds, sevenths) and are none.
+ROUNDING = 1e-12
 
 
 class Score(NamedTuple):
@@ -123,12 +125,14 @@ def _rest(suite: Array) -> float:
     """Return the mean square of what neither the seed nor the question explains, over the number of cells."""
     explained = suite.mean(axis=1, keepdims=True) + suite.mean(axis=0, keepdims=True) - suite.mean()
     seeds, questions = suite.shape
-    return float(((suite - explained) ** 2).sum() / ((seeds - 1) * (questions - 1) * seeds * questions))
+    left = suite - explained
+    left[np.abs(left) < ROUNDING] = 0.0
+    return float((left**2).sum() / ((seeds - 1) * (questions - 1) * seeds * questions))
 
 
 def _variance(values: Array) -> float:
-    """Return the sample variance; exactly 0 for equal values, whose mean may be off by a rounding."""
-    return 0.0 if np.ptp(values) == 0 else float(values.var(ddof=1))
+    """Return the sample variance; exactly 0 for equal values."""
+    return 0.0 if np.ptp(values) < ROUNDING else float(values.var(ddof=1))
 
 
 def paired_difference(suites: Sequence[Array], baseline: Sequence[Array]) -> Score:

@@ -90,7 +90,7 @@ def algorithm_reference(function: str | AlgorithmFunction) -> str:
             f"algorithm {label} must be a plain function at the top of a file, so that workers can import it"
         )
     reference = f"{relative_to_project(Path(source))}:{label}"
-    if find_algorithm(reference).__code__ is not function.__code__:
+    if find_algorithm(reference).__code__.co_firstlineno != function.__code__.co_firstlineno:
         raise UsageError(
             f"algorithm {label} is not what {source} defines under that name; rename one of them"
         )

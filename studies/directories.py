@@ -7,12 +7,13 @@ import fcntl
 import json
 import os
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
+from evaluation.records import read_eval
 from studies.catalog import UsageError
 from training.run_dir import RunDirectory
 
@@ -72,14 +73,29 @@ def write_failed(directory: Path, reason: str) -> None:
     RunDirectory(directory).write_status("failed", phase, status.step, status.steps, reason)
 
 
+def reopen(directory: Path) -> None:
+    """Take back that a run failed: it is tried again, and what it says from here on is news."""
+    status = read_status(directory)
+    if status is not None:
+        phase: Literal["train", "evaluate"] = "evaluate" if status.phase == "evaluate" else "train"
+        RunDirectory(directory).write_status("running", phase, status.step, status.steps)
+
+
 def mean_score(directory: Path) -> float:
-    """Return the share of correct samples of a finished run, as the mean over its suites."""
-    record = json.loads((directory / "eval.json").read_text())
-    correct: defaultdict[str, list[bool]] = defaultdict(list)
-    for sample in record["samples"]:
-        correct[sample["suite"]].append(sample["outcome"] == "correct")
-    shares = [sum(marks) / len(marks) for marks in correct.values()]
-    return sum(shares) / len(shares)
+    """Return the share of correct samples of a finished run, as the mean over its suites.
+
+    Raises:
+        ValueError: eval.json is missing or damaged, or no answer in it has a verdict.
+    """
+    path = directory / "eval.json"
+    try:
+        result = read_eval(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    scores = [score for suite in result.suites if (score := result.avg_at_k(suite)) is not None]
+    if not scores:
+        raise ValueError(f"{path} holds no graded answer")
+    return fmean(scores)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 MOST_SEEDS = 2**31 - 1
 # Trials enqueued here say what they are for in attributes: a waiting trial has no parameters yet.
@@ -63,24 +63,22 @@ class Journal:
         Trials that an ended process left running are marked failed. A finished run without a completed trial
         gets one, and what is missing is enqueued unless it is waiting already.
         """
-        wanted, completed = list(missing), set()
-        self._waiting = 0
-        for trial in self._study.get_trials(deepcopy=False):
-            cell = Cell(trial.user_attrs.get("arm", ""), trial.user_attrs.get("seed", -1))
-            if trial.state == TrialState.RUNNING:
-                self.failed(trial.number, "interrupted")
-            elif trial.state == TrialState.WAITING and cell in wanted:
-                wanted.remove(cell)
-                self._waiting += 1
-            elif trial.state == TrialState.WAITING:
+        for trial in self._trials(TrialState.RUNNING):
+            self.failed(trial.number, "interrupted")
+        waiting = set()
+        for trial in self._trials(TrialState.WAITING):
+            if (cell := _cell(trial)) in missing:
+                waiting.add(cell)
+            else:
                 self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-            elif trial.state == TrialState.COMPLETE:
-                completed.add(cell)
+        self._waiting = len(waiting)
+        completed = {_cell(trial) for trial in self._trials(TrialState.COMPLETE)}
         for cell, (directory, value) in finished.items():
             if cell not in completed:
                 self._add_completed(cell, directory, value)
-        for cell in wanted:
-            self.enqueue(cell)
+        for cell in missing:
+            if cell not in waiting:
+                self.enqueue(cell)
 
     def enqueue(self, cell: Cell) -> None:
         """Put a run at the end of the queue."""
@@ -105,6 +103,9 @@ class Journal:
         self._set(number, REASON, reason)
         self._study.tell(number, state=TrialState.FAIL)
 
+    def _trials(self, state: TrialState) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False, states=(state,))
+
     def _set(self, number: int, key: str, value: str) -> None:
         self._storage.set_trial_user_attr(self._study.trials[number]._trial_id, key, value)
 
@@ -117,6 +118,10 @@ class Journal:
                 user_attrs={**cell._asdict(), DIRECTORY: directory.name},
             )
         )
+
+
+def _cell(trial: FrozenTrial) -> Cell:
+    return Cell(trial.user_attrs["arm"], trial.user_attrs["seed"])
 
 
 def _repair(path: Path) -> None:

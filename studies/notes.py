@@ -1,4 +1,4 @@
-"""The lines under a study's table: what ± means, what varied, what was left out; all counted from the records."""
+"""The lines under a study's table: what ± means, what varied, what was left out, counted from the records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from evaluation.grading import OUTCOMES
 from studies.records import Records
-from studies.summaries import NO_VERDICT, Distribution, averages
+from studies.summaries import Distribution, averages
 
 
 def score_notes(
@@ -25,8 +25,8 @@ def score_notes(
             f"{name.replace('_', ' ').capitalize()}: equal weights for {', '.join(group)}."
             for name, group in averages(records.study.suites, distributions).items()
         ],
-        "n: questions × samples that a seed's scores are over. Offline: demonstrations' share of all rows and of "
-        "all response tokens trained on, in percent, mean over seeds.",
+        "n: questions × samples that a seed's scores are over. Offline: demonstrations' share of all rows "
+        "and of all response tokens trained on, in percent, mean over seeds.",
         *_verdicts(suites),
         *[f"Not as it should be: {' '.join(problem.split())}." for problem in records.problems],
     ]
@@ -34,10 +34,11 @@ def score_notes(
 
 def difference_notes(summary: pd.DataFrame) -> list[str]:
     """Return the lines under the table of differences."""
-    compared = summary.groupby("suite")["p_holm"].count().max()
+    compared = int(summary.groupby("suite")["p_holm"].count().max())
     return [
-        "Percent points ± one standard error, paired by question and by seed, over the seeds that both have; p is "
-        f"two-sided by Student's t, corrected by Holm's method for the {compared} arms compared in a column."
+        "Percent points ± one standard error, paired by question and by seed, over the seeds that both have.",
+        "p: two-sided, by Student's t with Satterthwaite's degrees of freedom, corrected by Holm's method "
+        f"for the {compared} arms compared in a column; n/a without a second seed or without any spread.",
     ]
 
 
@@ -51,7 +52,8 @@ def _error_notes(suites: pd.DataFrame) -> list[str]:
         )
     if single:
         lines.append(
-            f"With one finished seed ± is for new questions only and knows no training seeds: {', '.join(single)}."
+            "With one finished seed ± is for new questions only and says nothing of other training seeds: "
+            f"{', '.join(single)}."
         )
     if scored["se"].isna().any():
         lines.append("± n/a: one question is too few to estimate an error from.")
@@ -65,7 +67,7 @@ def _varied(records: Records) -> list[str]:
     runs, study = records.runs, records.study
     finished = int((runs["state"] == "finished").sum())
     lines = [
-        f"Runs: {finished} of {len(runs)} finished. Training seeds: {', '.join(map(str, study.seeds))}; a seed sets "
+        f"Runs: {finished} of {len(runs)} finished. Seeds: {', '.join(map(str, study.seeds))}; a seed sets "
         "the order of questions, sampling in training and sampling in evaluation."
     ]
     if len(records.suites):
@@ -96,17 +98,20 @@ def _protocol(evaluation: Mapping[str, Any]) -> str:
 
 def _verdicts(suites: pd.DataFrame) -> list[str]:
     """Return how many answers were graded as what."""
-    counts = {outcome: int(suites[outcome].sum()) for outcome in OUTCOMES}
+    counts: dict[str, int] = {outcome: int(suites[outcome].sum()) for outcome in OUTCOMES}
     sampled = sum(counts.values())
     if not sampled:
         return []
     told = ", ".join(f"{outcome} {count:,}" for outcome, count in counts.items())
-    lines = [f"Answers sampled: {sampled:,} ({told}); truncated {int(suites['truncated'].sum()):,}."]
-    lines.append("Unparseable answers earn nothing, as wrong ones do.")
-    if sum(counts[outcome] for outcome in NO_VERDICT):
+    lines = [
+        f"Answers sampled: {sampled:,} ({told}); truncated {int(suites['truncated'].sum()):,}. Unparseable "
+        "answers and those that ran into the grader's time limit earn nothing, as wrong ones do."
+    ]
+    if counts["error"]:
         left_out = int(suites["questions_left_out"].sum())
         lines.append(
-            f"Answers without a verdict ({' and '.join(NO_VERDICT)}) are left out of the means, and from an arm's "
-            f"scores the questions on which a seed has no verdict at all: {left_out} over all arms and suites."
+            "Answers on which the grader failed (error) have no verdict and are left out of the means, and "
+            "from an arm's scores the questions on which a seed has no verdict: "
+            f"{left_out} in all arms and suites."
         )
     return lines

@@ -35,7 +35,7 @@ class Reply:
     died: bool = False
 
 
-@dataclass
+@dataclass(eq=False)  # a process: equal to itself alone
 class Worker:
     """A process that carries runs out one after another, in a process group of its own.
 
@@ -86,6 +86,11 @@ class Worker:
             lines = file.read().decode(errors="replace").splitlines()
         return "\n".join(lines[-TAIL_LINES:])
 
+    def release(self) -> subprocess.Popen[bytes] | None:
+        """Return the process and forget it."""
+        process, self._process = self._process, None
+        return process
+
     def end(self) -> None:
         """End the process with all it started."""
         end_all([self])
@@ -110,11 +115,7 @@ class Worker:
 
 def end_all(workers: Iterable[Worker]) -> None:
     """End the processes of workers and all they started, at the latest after TERM_SECONDS + KILL_SECONDS."""
-    processes = []
-    for worker in workers:
-        process, worker._process = worker._process, None
-        if process is not None:
-            processes.append(process)
+    processes = [process for worker in workers if (process := worker.release())]
     for sent, seconds in ((signal.SIGTERM, TERM_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         for process in processes:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -123,10 +124,8 @@ def end_all(workers: Iterable[Worker]) -> None:
         for process in processes:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
-    for process in processes:
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
+    for pipe in [pipe for process in processes for pipe in (process.stdin, process.stdout) if pipe]:
+        pipe.close()
 
 
 def _cause(returncode: int) -> str:

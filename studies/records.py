@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from studies.directories import run_directory_name
 from studies.run_files import DamagedRecordError, read_object, read_run, required
 
 
@@ -50,7 +50,7 @@ class Records:
         runs: One row for each wanted arm and seed, in order: arm, seed, state, reason, steps. State is
             "finished", "failed", "running", "missing", or "damaged" where the files cannot be relied on.
         samples: One row for each sampled answer of the finished runs: arm, seed and run_files.SAMPLE_COLUMNS.
-        suites: One row for each finished run and suite: arm, seed, suite, version, questions.
+        suites: One row for each finished run and suite: arm, seed, suite, version, questions, sha256.
         metrics: One row for each step of the finished runs: arm, seed, step and the metrics that are numbers.
         problems: One line for each thing found wrong, with the files it was found in.
     """
@@ -70,11 +70,6 @@ class _Found(NamedTuple):
     directory: Path
     config: Mapping[str, Any]
     damage: str | None = None
-
-
-def run_directory_name(arm: str, seed: int) -> str:
-    """Return the name of a run's folder under runs/."""
-    return f"{re.sub(r'[^a-z0-9.=-]', '-', arm.lower())}-seed{seed}"
 
 
 def read_records(directory: Path) -> Records:
@@ -175,9 +170,9 @@ def _contradictions(samples: pd.DataFrame, suites: pd.DataFrame) -> list[str]:
         f"suite {suite!r}: {count} questions have not the same prompt in every run"
         for suite, count in prompts[prompts > 1].groupby(level="suite", observed=True).size().items()
     ]
-    versions = suites.groupby("suite")["version"].unique()
-    return problems + [
-        f"suite {suite!r}: runs have different versions {sorted(found)}"
-        for suite, found in versions.items()
-        if len(found) > 1
-    ]
+    for column, what in (("version", "versions"), ("sha256", "files of questions")):
+        found = suites.groupby("suite")[column].nunique()
+        problems += [
+            f"suite {suite!r}: runs have {count} {what}" for suite, count in found[found > 1].items()
+        ]
+    return problems

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from studies.arguments import spell_out
-from studies.catalog import PROJECT, UsageError, algorithm_reference, find_algorithm, known
+from studies.catalog import PROJECT, UsageError, algorithm_reference, find_algorithm
 from studies.changes import Changes, algorithm_label
 from studies.directories import run_directory_name
 from studies.record import AlgorithmRecord, RunConfig, to_json
 from studies.scales import Scale
 from studies.settings import apply_settings
 from studies.study import Arm, Study
-
-TASKS = PROJECT / "evaluation" / "tasks"
+from studies.task_files import check_suite_names
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def resolve(study: Study, scale: Scale, seeds: Sequence[int], changes: Changes |
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise UsageError(f"seeds={list(seeds)}: must be one or more distinct numbers from 0")
     runs = [_run_of_arm(study, arm, scale, changes) for arm in study.arms]
-    _check_suites(runs)
+    check_suite_names(list(dict.fromkeys(suite for run in runs for suite in run.evaluation.suites)))
     seeded = tuple(dataclasses.replace(run, seed=seed) for seed in seeds for run in runs)
     return Resolved(study, scale.name, tuple(seeds), seeded, _sources(runs))
 
@@ -107,14 +106,6 @@ def _check_folders(study: Study) -> None:
             raise UsageError(f"arms {other!r} and {arm.name!r} would share a folder; rename one of them")
     if not re.fullmatch(r"[\w.=-]+", study.name) or study.name.startswith("."):
         raise UsageError(f"study name {study.name!r} cannot be a folder's; use letters, digits, _ . = -")
-
-
-def _check_suites(runs: Sequence[RunConfig]) -> None:
-    """Refuse unknown suites by the task files' names alone, without loading lm-eval."""
-    tasks = [re.search(r"^task:\s*(\S+)", path.read_text(), re.MULTILINE) for path in TASKS.rglob("*.yaml")]
-    names = [task.group(1) for task in tasks if task]
-    for suite in {suite: None for run in runs for suite in run.evaluation.suites}:
-        known("suite", suite, names)
 
 
 def _run_of_arm(study: Study, arm: Arm, scale: Scale, changes: Changes) -> RunConfig:

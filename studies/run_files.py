@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from evaluation.grading import OUTCOMES
+from evaluation.records import read_eval
 
 # Responses stay on disk: no statistic needs them, and they are most of an eval.json.
-SAMPLE_COLUMNS = ("suite", "question", "sample", "prompt_sha256", "outcome", "tokens", "truncated")
+SAMPLE_COLUMNS = ("suite", "question", "sample", "prompt_sha256", "outcome", "earned", "truncated")
 REPEATED_COLUMNS = ("suite", "question", "prompt_sha256", "outcome")
 METRICS = (
     "step",
@@ -124,47 +125,23 @@ def _is_number(value: object) -> bool:
 
 
 def read_evaluation(path: Path, protocol: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the samples, and the suites with their versions; all the protocol asks for must be there."""
-    record = read_object(path)
-    if required(record, "protocol", path.name) != protocol:
-        raise DamagedRecordError(f"{path.name}: its protocol is not that of config.json")
-    described = required(record, "suites", path.name)
-    if sorted(described) != sorted(protocol["suites"]):
-        raise DamagedRecordError(f"{path.name}: has suites {sorted(described)}, not {protocol['suites']}")
-    listed = required(record, "samples", path.name)
-    for number, sample in enumerate(listed):
-        for key in SAMPLE_COLUMNS:
-            required(sample, key, f"{path.name} sample {number}")
-    samples = pd.DataFrame([[sample[key] for key in SAMPLE_COLUMNS] for sample in listed])
-    samples = (
-        samples.set_axis(list(SAMPLE_COLUMNS), axis=1) if listed else pd.DataFrame(columns=SAMPLE_COLUMNS)
-    )
-    samples["question"] = samples["question"].astype(str)
-    _check_samples(samples, described, protocol["samples"], path.name)
+    """Return the samples with what each earned, and the suites; the protocol must be that of config.json."""
+    try:
+        result = read_eval(path)
+    except FileNotFoundError:
+        raise DamagedRecordError(f"{path.name} is missing") from None
+    except ValueError as error:
+        raise DamagedRecordError(str(error).replace(str(path), path.name)) from None
+    held = json.loads(json.dumps(asdict(result.protocol)))
+    differing = differences(held, protocol, "protocol")
+    if differing:
+        raise DamagedRecordError(f"{path.name} differs from config.json in {', '.join(differing)}")
+    if sorted(result.suites) != sorted(protocol["suites"]):
+        raise DamagedRecordError(f"{path.name} has suites {sorted(result.suites)}, not {protocol['suites']}")
+    rows = [[getattr(sample, column) for column in SAMPLE_COLUMNS] for sample in result.samples]
+    samples = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS)).astype({"earned": "float64"})
     suites = [
-        {
-            "suite": suite,
-            "version": str(described[suite]["version"]),
-            "questions": described[suite]["questions"],
-        }
-        for suite in protocol["suites"]
+        {"suite": suite, "version": info.version, "questions": info.questions, "sha256": info.sha256}
+        for suite, info in ((suite, result.suites[suite]) for suite in protocol["suites"])
     ]
     return samples.astype(dict.fromkeys(REPEATED_COLUMNS, "category")), pd.DataFrame(suites)
-
-
-def _check_samples(samples: pd.DataFrame, described: Mapping[str, Any], wanted: int, name: str) -> None:
-    """Refuse outcomes that are none, and questions that have not samples 0 to `wanted` − 1, each once."""
-    strange = sorted(set(samples["outcome"]) - set(OUTCOMES))
-    if strange:
-        raise DamagedRecordError(f"{name}: outcomes {strange} are none of {list(OUTCOMES)}")
-    for (suite, question), numbers in samples.groupby(["suite", "question"])["sample"]:
-        if sorted(numbers) != list(range(wanted)):
-            raise DamagedRecordError(
-                f"{name}: question {question!r} of suite {suite!r} has samples {sorted(numbers)}, "
-                f"not 0 to {wanted - 1}"
-            )
-    asked = samples.groupby("suite")["question"].nunique().to_dict()
-    if asked != {suite: entry["questions"] for suite, entry in described.items()}:
-        raise DamagedRecordError(
-            f"{name}: has samples of {asked} questions, which is not what its suites say"
-        )

@@ -14,9 +14,6 @@ from evaluation.scores import Score, answered, average_at_k, holm, mean_score, p
 from studies.records import Records
 
 Distribution = Literal["in_distribution", "out_of_distribution"]
-# An unparseable answer earns nothing, as one that is wrong; these two are the grader's and say nothing of it.
-NO_VERDICT = ("timeout", "error")
-EARNED = {"correct": 1.0, "wrong": 0.0, "unparseable": 0.0, **dict.fromkeys(NO_VERDICT, math.nan)}
 _COUNTS = [
     "questions",
     "questions_left_out",
@@ -48,9 +45,9 @@ def averages(suites: Sequence[str], distributions: Mapping[str, Distribution]) -
 def summarize(records: Records, distributions: Mapping[str, Distribution]) -> pd.DataFrame:
     """Return the tidy table: arms in the study's order, in each its suites in order, then the averages.
 
-    Scores and shares are in [0, 1]. Columns: arm, suite, mean, se, degrees (of freedom, of se), questions (that
-    the mean is over), questions_left_out (some seed has no verdict on them), samples (of each question), seeds
-    (finished), seeds_wanted, steps, a count for each outcome, truncated, offline_rows, offline_tokens,
+    Scores and shares are in [0, 1]. Columns: arm, suite, mean, se, degrees (of freedom, of se), questions
+    (that the mean is over), questions_left_out (some seed has no verdict on them), samples (a question),
+    seeds (finished), seeds_wanted, steps, a count for each outcome, truncated, offline_rows, offline_tokens,
     difference (to the baseline), difference_se, difference_seeds, p_holm, status.
     """
     study = records.study
@@ -101,9 +98,8 @@ def _answers(samples: pd.DataFrame, arm: str) -> Answers:
         return {}
     answers = {}
     for suite, part in samples[samples["arm"] == arm].groupby("suite", observed=True):
-        earned = part["outcome"].astype(str).map(EARNED)
         keys = [part["seed"], part["question"].astype(str), part["sample"]]
-        wide = earned.groupby(keys).first().unstack("sample").sort_index()
+        wide = part["earned"].groupby(keys).first().unstack("sample").sort_index()
         scores = pd.Series(average_at_k(wide.to_numpy()), wide.index)
         answers[str(suite)] = scores.unstack("question").sort_index().sort_index(axis=1)
     return answers
@@ -133,7 +129,8 @@ def _differences(answers: Answers, baseline: Answers, suites: Sequence[str]) -> 
         "difference": difference.mean,
         "difference_se": difference.standard_error,
         "difference_seeds": seeds if not math.isnan(difference.mean) else math.nan,
-        "p": two_sided_p(difference),
+        # One seed compares two checkpoints; whether one method beats the other takes more.
+        "p": two_sided_p(difference) if seeds > 1 else math.nan,
     }
 
 

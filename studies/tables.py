@@ -1,4 +1,4 @@
-"""Write a study's table as Markdown, CSV and LaTeX; every word in them is fixed or computed from the records."""
+"""Write a study's table as Markdown, CSV and LaTeX; every word is fixed or computed from the records."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from studies.summaries import Distribution, summarize
 
 NOTHING = "–"
 LONGEST_STATUS = 160
+LEFT = ("arm", "status")
 _EARNS_NOTHING = [outcome for outcome in OUTCOMES if outcome not in ("correct", "wrong")]
 _GREEK = {"α": "alpha", "β": "beta", "γ": "gamma", "ε": "epsilon", "λ": "lambda", "π": "pi", "τ": "tau"}
 _LATEX = str.maketrans(
@@ -43,8 +44,8 @@ def write_tables(
     Args:
         records: The study's records.
         reproduce: Command that makes the study again.
-        distributions: For each suite whether it is in or out of the training distribution; one average is shown
-            for each, and a single one over all suites if none is marked.
+        distributions: For each suite whether it is in or out of the training distribution; one average is
+            shown for each, and a single one over all suites if none is marked.
     """
     summary = summarize(records, distributions or {})
     sections = _sections(records, summary, distributions or {})
@@ -75,7 +76,7 @@ def _sections(
 
 def _score_row(part: pd.DataFrame, suites: Sequence[str]) -> dict[str, str]:
     """Return an arm's row of the main table; `part` has its rows of the summary."""
-    entries: list[dict[str, Any]] = part.to_dict("records")
+    entries = _entries(part)
     arm, own = entries[0], [entry for entry in entries if entry["suite"] in suites]
     questions = sum(entry["questions"] for entry in own if not pd.isna(entry["questions"]))
     untold = [
@@ -97,10 +98,14 @@ def _score_row(part: pd.DataFrame, suites: Sequence[str]) -> dict[str, str]:
 
 
 def _difference_row(part: pd.DataFrame) -> dict[str, str]:
-    entries: list[dict[str, Any]] = part.to_dict("records")
+    entries = _entries(part)
     return {"arm": entries[0]["arm"]} | {
         _heading(entry["suite"]): _difference_cell(entry) for entry in entries
     }
+
+
+def _entries(part: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in entry.items()} for entry in part.to_dict("records")]
 
 
 def _heading(suite: str) -> str:
@@ -142,7 +147,8 @@ def _markdown(sections: Sequence[Section], reproduce: str) -> str:
     for depth, (heading, cells, notes) in enumerate(sections, start=1):
         rows = [list(cells.columns), *cells.to_numpy().tolist()]
         lines = [f"| {' | '.join(escape_markdown(cell) for cell in row)} |" for row in rows]
-        lines.insert(1, "|" + " --- |" + " ---: |" * (cells.shape[1] - 1))
+        aligned = ["---:" if name not in LEFT else "---" for name in cells.columns]
+        lines.insert(1, f"| {' | '.join(aligned)} |")
         listed = [f"- {escape_markdown(note)}" for note in notes]
         parts += [f"{'#' * depth} {escape_markdown(heading)}", "\n".join(lines), "\n".join(listed)]
     return "\n\n".join([*parts, "## Reproduce", f"```\n{reproduce.strip()}\n```"]) + "\n"
@@ -152,7 +158,7 @@ def _latex(sections: Sequence[Section], reproduce: str) -> str:
     parts = ["% Needs \\usepackage{booktabs}."]
     for heading, cells, notes in sections:
         escaped = cells.map(escape_latex).set_axis([escape_latex(name) for name in cells.columns], axis=1)
-        layout = "l" + "r" * (cells.shape[1] - 1)
+        layout = "".join("l" if name in LEFT else "r" for name in cells.columns)
         parts.append(f"\\par\\noindent\\textbf{{{escape_latex(heading)}}}\\par\\smallskip")
         parts.append(escaped.to_latex(index=False, escape=False, column_format=layout).strip())
         told = "\n".join(f"{escape_latex(note)}\\par" for note in notes)
@@ -163,7 +169,7 @@ def _latex(sections: Sequence[Section], reproduce: str) -> str:
 
 def escape_markdown(text: str) -> str:
     """Return the text as GitHub's Markdown shows it literally, in a table's cell too."""
-    return re.sub(r"([\\`*\[\]<>|]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(str(text).split()))
+    return re.sub(r"([\\`*\[\]|]|<(?=\S)|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(str(text).split()))
 
 
 def escape_latex(text: str) -> str:

@@ -1,7 +1,7 @@
 """A worker of a study: `python -m studies.worker EXECUTE PARENT`, started by the driver.
 
-It takes runs from its standard input, one JSON object a line, carries each out in this process and answers with
-a line. Everything else that is written to its outputs goes to its log.
+It takes runs from its standard input, one JSON object a line, carries each out in this process and answers
+with a line. Everything else that is written to its outputs goes to its log.
 """
 
 from __future__ import annotations

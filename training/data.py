@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,30 +110,42 @@ def _demonstration(
     text = target[0]["content"]
     if prompt.endswith("<think>\n"):
         text = text.removeprefix("<think>\n")
+    tokens = encode(tokenizer, text)
+    back = tokenizer.decode(tokens, skip_special_tokens=False)
+    if unicodedata.normalize("NFC", back) != unicodedata.normalize("NFC", text):
+        raise ValueError(
+            f"column 'target' reads back as {back[:200]!r} from the tokens of {tokenizer.name_or_path!r}, "
+            f"which lacks characters of it"
+        )
     # The end-of-sequence token is appended before the cut: a target at the limit loses it, as in HPT's code.
-    return tuple([*encode(tokenizer, text)[:limit], tokenizer.eos_token_id][:limit])
+    return tuple([*tokens[:limit], tokenizer.eos_token_id][:limit])
 
 
 def load_questions(source: str, tokenizer: Tokenizer, config: TrainConfig) -> tuple[Question, ...]:
     """Return the questions of a training file whose prompts are short enough; the log counts the rest.
 
     Raises:
-        ValueError: The file fails `check_train_file`, or fewer questions are left than one step asks.
+        ValueError: The file fails `check_train_file`, the tokenizer cannot write a demonstration (what it
+            wrote would be trained on instead), or fewer questions are left than one step asks.
     """
     check_train_file(source)
     questions, too_long = [], 0
-    for row in _rows(source):
+    for index, row in enumerate(_rows(source)):
         prompt = render_prompt(tokenizer, _messages(row["prompt"]), config.prompt_template)
         ids = encode(tokenizer, prompt)
         if len(ids) > config.rollout.max_prompt_tokens:
             too_long += 1
             continue
-        limit = config.rollout.max_response_tokens
+        try:
+            limit = config.rollout.max_response_tokens
+            demonstration = _demonstration(row["target"], prompt, tokenizer, limit)
+        except ValueError as error:
+            raise ValueError(f"{source}: row {index}, {error}") from error
         questions.append(
             Question(
                 id=int(row["extra_info"]["index"]),
                 prompt=tuple(ids),
-                demonstration=_demonstration(row["target"], prompt, tokenizer, limit),
+                demonstration=demonstration,
                 answer=_answer(row["reward_model"]["ground_truth"]),
             )
         )

@@ -4,7 +4,7 @@ from evaluation.config import EvalConfig
 from studies.scales import Scale
 from training.config import EngineConfig, OptimizerConfig, RolloutConfig, TrainConfig
 
-RESPONSE_TOKENS = 160
+RESPONSE_TOKENS = 52
 
 TINY = Scale(
     name="tiny",
@@ -13,17 +13,17 @@ TINY = Scale(
     suite_data="studies/scales/tiny/eval",
     train=TrainConfig(
         steps=80,
-        questions_per_step=12,
+        questions_per_step=16,
         updates_per_step=1,
         checkpoint_every=20,
         engine=EngineConfig(micro_batch_tokens=8192),
-        optimizer=OptimizerConfig(learning_rate=1e-4),
+        optimizer=OptimizerConfig(learning_rate=2e-4),
         rollout=RolloutConfig(
-            samples=8, temperature=1.0, max_prompt_tokens=64, max_response_tokens=RESPONSE_TOKENS
+            samples=8, temperature=1.0, max_prompt_tokens=16, max_response_tokens=RESPONSE_TOKENS
         ),
     ),
     evaluation=EvalConfig(
-        suites=("tiny_add2", "tiny_add3", "tiny_add4", "tiny_add5", "tiny_subtract"),
+        suites=("tiny_add2", "tiny_add3", "tiny_add4", "tiny_add5", "tiny_subtract2", "tiny_subtract3"),
         samples=4,
         temperature=1.0,
         top_p=1.0,
@@ -31,7 +31,7 @@ TINY = Scale(
         batch_size=256,
     ),
     algorithm_arguments={
-        "hpt": {"length": RESPONSE_TOKENS},
+        "hpt": {"length": RESPONSE_TOKENS, "entropy_weight": 0.001},
         "dr_grpo": {"length": RESPONSE_TOKENS},
     },
     threads=1,

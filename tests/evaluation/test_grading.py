@@ -1,7 +1,6 @@
 """One response, one outcome: what the grader takes for equal, and what it never does silently."""
 
 import json
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ from evaluation.answer_text import last_box
 from evaluation.grading import OUTCOMES, Grader, GraderConfig
 
 ROOT = Path(__file__).parents[2]
-SHARED = ROOT.parent / "shared"
 CASES = [json.loads(line) for line in (Path(__file__).parent / "data/grading.jsonl").open()]
 
 
@@ -107,38 +105,3 @@ def test_grading_loads_nothing_heavy():
     heavy = "{'torch', 'transformers', 'math_verify', 'sympy', 'numpy'} & set(sys.modules)"
     code = f"import sys, evaluation.grading; sys.exit(repr({heavy}) if {heavy} else 0)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-
-
-def test_the_paper_s_reward_is_reproduced(grader):
-    # All 22 agree: a percent sign or a degree sign is dropped here as it is there.
-    path = SHARED / "goldens/reference_reward.json"
-    if not path.exists():
-        pytest.skip(f"{path} is not here")
-    for case in json.loads(path.read_text()):
-        grade = grader.grade(case["response"], case["ground_truth"])
-        assert float(grade.correct) == case["reward"], (case, grade)
-
-
-def _corpus():
-    path = SHARED / "graders/grader.jsonl"
-    if not path.exists():
-        pytest.skip(f"{path} is not here")
-    rows = [json.loads(line) for line in path.open()]
-    boxed = [rf"\boxed{{{row['prediction']}}}" for row in rows]
-    responses = [
-        b if row["form"] == "answer" else row["prediction"] for b, row in zip(boxed, rows, strict=True)
-    ]
-    return rows, responses
-
-
-def test_accuracy_on_published_grader_tests():
-    rows, responses = _corpus()
-    with Grader(GraderConfig(boxed_required=False)) as grader:
-        grades = grader.grade_all(zip(responses, (row["gold"] for row in rows), strict=True))
-    accepted = [grade.correct for grade in grades]
-    right = [row["correct"] for row in rows]
-    accuracy = sum(a == r for a, r in zip(accepted, right, strict=True)) / len(rows)
-    false_positives = sum(a and not r for a, r in zip(accepted, right, strict=True)) / right.count(False)
-    logging.getLogger(__name__).info("accuracy %.3f, false positives %.3f", accuracy, false_positives)
-    assert accuracy >= 0.875
-    assert false_positives <= 0.035

@@ -1,6 +1,5 @@
 """Workers die, hang and are killed; no other grade notices, and none outlives its caller."""
 
-import json
 import os
 import signal
 import subprocess
@@ -14,11 +13,10 @@ import psutil
 import pytest
 
 from evaluation import worker_process
-from evaluation.grading import OUTCOMES, Grader, GraderConfig
+from evaluation.grading import Grader, GraderConfig
 from evaluation.worker_process import WorkerProcess
 
 ROOT = Path(__file__).parents[2]
-SHARED = ROOT.parent / "shared"
 # Passes every static limit, then keeps sympy busy for longer than any limit used here.
 ENDLESS = r"\boxed{" + "|x-" * 14 + "2" + "|" * 14 + "}"
 PARENT = """
@@ -51,7 +49,10 @@ def until(condition, seconds=15.0):
 
 
 def alive(pid):
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_worker_starts_when_first_needed_and_ends_with_the_grader():
@@ -60,7 +61,7 @@ def test_a_worker_starts_when_first_needed_and_ends_with_the_grader():
         assert grader._workers[0].pid is None, "an exact match needs no worker"
         grader.grade(r"\boxed{x+1}", "1+x")
         family = [grader._workers[0].pid, grading_child(grader).pid]
-    assert not any(map(alive, family))
+    assert until(lambda: not any(map(alive, family)), seconds=5)
 
 
 def test_a_timeout_costs_a_child_and_no_neighbour():
@@ -78,14 +79,14 @@ def test_a_timeout_costs_a_child_and_no_neighbour():
 
 @pytest.mark.parametrize("victim", ["supervisor", "child"])
 def test_a_worker_killed_from_outside_is_replaced_and_asked_again(victim):
-    with one_worker(time_limit=2.0) as grader:
+    with one_worker(time_limit=1.0) as grader:
         assert grader.grade(r"\boxed{x+1}", "1+x").correct
         killed = grader._workers[0].pid if victim == "supervisor" else grading_child(grader).pid
-        threading.Timer(0.5, os.kill, (killed, signal.SIGKILL)).start()
+        threading.Timer(0.3, os.kill, (killed, signal.SIGKILL)).start()
         grade = grader.grade(ENDLESS, "|x-2|")
         assert grade.outcome == "timeout"
         assert grader.grade(r"\boxed{y+1}", "1+y").correct
-        assert not alive(killed)
+        assert until(lambda: not alive(killed))
 
 
 def test_a_worker_killed_again_and_again_is_an_error_and_is_not_remembered():
@@ -118,6 +119,7 @@ def test_a_stopped_worker_is_killed_from_this_side():
         os.killpg(grader._workers[0].pid, signal.SIGSTOP)
         stuck = grader.grade(r"\boxed{x+2}", "2+x")
         assert (stuck.outcome, stuck.how) == ("timeout", "stuck")
+        assert stuck.seconds < 10
         assert grader.grade(r"\boxed{x+2}", "2+x").correct, "an accident is not remembered"
 
 
@@ -125,8 +127,11 @@ def test_an_answer_that_eats_the_memory_is_an_error_of_its_own():
     worker = WorkerProcess(asdict(GraderConfig(memory_limit=2**28, time_limit=20.0)))
     powers = {"answer": "(1+x)^{1000000}", "golds": ["(1+x)^{1000001}"], "boxed": True}
     try:
+        worker.ask({"answer": "x+1", "golds": ["2+x"], "boxed": True})
+        supervisor = worker.pid
         assert worker.ask(powers) == ("error", None, "memory")
         assert worker.ask({"answer": "x+1", "golds": ["1+x"], "boxed": True})[0] == "correct"
+        assert worker.pid == supervisor, "only the child is replaced"
     finally:
         worker.stop()
 
@@ -184,46 +189,3 @@ def test_the_worker_loads_no_model_library():
         "sys.exit(bool({'torch', 'transformers', 'evaluation'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True, cwd="/")
-
-
-def hazards():
-    path = SHARED / "graders/hazards.jsonl"
-    if not path.exists():
-        pytest.skip(f"{path} is not here")
-    for row in map(json.loads, path.open()):
-        # A long input is stored as a Python expression of literals, joins and ranges.
-        yield row["gold"], row["prediction"] or eval(row["prediction_expr"]), row["should_be_correct"]
-
-
-@pytest.mark.parametrize("boxed_required", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_known_hazards_end_in_time_with_one_outcome(boxed_required, record_property):
-    cases = list(hazards())
-    config = GraderConfig(time_limit=2.0, boxed_required=boxed_required)
-    with Grader(config) as grader:
-        grader.grade_all((rf"\boxed{{x+{n}}}", "x") for n in range(4))  # start the workers
-        grades = [grader.grade(response, gold) for gold, response, _ in cases]
-    slowest = max(grade.seconds for grade in grades)
-    record_property("slowest", slowest)
-    sys.stdout.write(f"\n{len(grades)} hazards, slowest {slowest:.2f} s\n")
-    assert slowest < config.time_limit + worker_process.GRACE + 1
-    assert all(grade.outcome in OUTCOMES for grade in grades)
-    taken = [case for case, grade in zip(cases, grades, strict=True) if grade.correct]
-    wrongly = [response for _, response, right in taken if not right]
-    # math-verify's own leniencies, which the paper's reward shares: percent signs, [5,5], floats to
-    # six decimals, a pair for an open interval; without a box also the last number of the prose.
-    assert len(wrongly) <= (7 if boxed_required else 9), wrongly
-    assert sum(right for *_, right in taken) >= 40
-
-
-def test_throughput_on_a_realistic_mix(record_property):
-    answers = [(rf"\boxed{{{n % 97}}}", "42") for n in range(1500)]
-    answers += [(rf"\boxed{{\frac{{{n % 61}}}{{7}}}}", r"\frac{3}{7}") for n in range(400)]
-    answers += [(rf"\boxed{{x^2+{n % 31}x}}", r"x(x+5)") for n in range(100)]
-    with Grader() as grader:
-        grader.grade(r"\boxed{x+1}", "1+x")
-        started = time.perf_counter()
-        grades = grader.grade_all(answers)
-        rate = len(grades) / (time.perf_counter() - started)
-    record_property("grades_per_second", rate)
-    sys.stdout.write(f"\n{rate:.0f} grades a second\n")
-    assert len(grades) == len(answers)

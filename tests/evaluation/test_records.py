@@ -45,23 +45,28 @@ def test_a_failed_write_leaves_the_old_record(grader, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["eval.json"]
 
 
+def swap_first(document, **values):
+    document["samples"][0].update(values)
+
+
 @pytest.mark.parametrize(
-    "spoil",
+    ("spoil", "reason"),
     [
-        lambda document: document["samples"].pop(),
-        lambda document: document["samples"][0].update(outcome="right"),
-        lambda document: document["samples"].append(document["samples"][0]),
-        lambda document: document["samples"][0].update(extra=1),
-        lambda document: document["samples"][0].update(sample=9),
-        lambda document: document.pop("protocol"),
-        lambda document: [row.update(outcome="correct") for row in document["samples"]],
+        (lambda document: document["samples"].pop(), "'tiny_add3': 23"),
+        (lambda document: document["samples"].append(document["samples"][0]), "a sample is there twice"),
+        (lambda document: swap_first(document, outcome="right"), "unknown outcomes \\['right'\\]"),
+        (lambda document: swap_first(document, extra=1), "extra"),
+        (lambda document: swap_first(document, sample=9), "expected .* samples"),
+        (lambda document: document.pop("protocol"), "protocol"),
+        (lambda document: document.update(suites=[]), "items"),
+        (lambda document: [row.update(outcome="correct") for row in document["samples"]], "give 1.0"),
     ],
 )
-def test_a_record_that_contradicts_itself_is_refused(grader, tmp_path, spoil):
+def test_a_record_that_contradicts_itself_is_refused(grader, tmp_path, spoil, reason):
     path = tmp_path / "eval.json"
     write_eval(path, run(grader))
     document = json.loads(path.read_text())
     spoil(document)
     path.write_text(json.dumps(document))
-    with pytest.raises(ValueError, match=r"eval.json is not a whole evaluation record"):
+    with pytest.raises(ValueError, match=rf"eval.json is not a whole evaluation record: .*{reason}"):
         read_eval(path)

@@ -17,6 +17,20 @@ def grader():
         yield grader
 
 
+@pytest.mark.parametrize("answer", ["two", ["2", "two"]])
+def test_answers_are_graded_against_the_gold_column(grader, tmp_path, answer):
+    row = {"id": "0", "problem": "1+1", "answer": answer}
+    (tmp_path / "add2.jsonl").write_text(json.dumps(row) + "\n")
+    config = replace(CONFIG, suites=("tiny_add2",), samples=2)
+    result = run(
+        grader,
+        lambda *_: [Generated(rf"\boxed{{{text}}}", 1, False) for text in ("two", "1+3")],
+        config,
+        data=tmp_path,
+    )
+    assert [sample.outcome for sample in result.samples] == ["correct", "wrong"]
+
+
 POISON = [
     r"\boxed{9^{9^{9^{9^9}}}}",
     r"\boxed{\frac{",

@@ -88,6 +88,15 @@ def test_every_shipped_task_file_is_found():
     assert len(suite_names()) == len([path for path in TASKS.rglob("*.yaml") if path.name[0] != "_"])
 
 
+def test_the_tiny_suites_and_their_shipped_data_are_each_others():
+    data = Path(__file__).parents[2] / "studies" / "scales" / "tiny" / "eval"
+    suites = load_suites([name for name in suite_names() if name.startswith("tiny_")], data)
+    assert {suite.name for suite in suites} == {f"tiny_{path.stem}" for path in data.glob("*.jsonl")}
+    assert {suite.name for suite in suites if suite.split == "out_of_distribution"} == {
+        suite.name for suite in suites if "subtract" in suite.name
+    }
+
+
 def test_an_unknown_suite_is_answered_with_near_misses():
     with pytest.raises(ValueError, match=r"unknown suite 'tiny_ad2'; did you mean tiny_add2"):
         load_suites(["tiny_ad2"], DATA)

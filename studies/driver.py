@@ -1,0 +1,179 @@
+"""Runs what is missing of a study: the queue is Optuna's, the work is done by worker processes.
+
+Run directories are the truth. A run whose worker ends with it is tried once more, then failed; a run that
+raises is failed at once. What was interrupted goes on from its last checkpoint when the study is run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple
+
+from studies.catalog import UsageError
+from studies.directories import mean_score, read_status, reopen, run_directory, run_state, write_failed
+from studies.journal import Attempt, Cell, Journal
+from studies.pool import Reply, Worker, end_all
+from studies.progress import Progress
+from studies.record import RunConfig
+from studies.resolve import Resolved
+
+POLL_SECONDS = 0.1
+MOST_DEATHS = 2
+"""A run whose worker ended this often, by itself, is failed."""
+
+
+class Outcome(NamedTuple):
+    """How a study ended: reasons of failed runs, and the signal that stopped it, if one did."""
+
+    failed: dict[Cell, str]
+    stopped_by: int | None
+
+
+@dataclass
+class Driver:
+    """One start of a study, in the process that holds the folder's lock.
+
+    Args:
+        resolved: What to run.
+        folder: The study's folder.
+        workers: Most runs at once.
+        execute: "module:function" that carries out a run.
+        progress: Is told what happens.
+    """
+
+    resolved: Resolved
+    folder: Path
+    workers: int
+    execute: str
+    progress: Progress
+    _failed: dict[Cell, str] = field(default_factory=dict)
+    _deaths: dict[Cell, int] = field(default_factory=dict)
+    _busy: dict[Worker, Attempt] = field(default_factory=dict)
+    _idle: list[Worker] = field(default_factory=list)
+    _stopped_by: int | None = None
+
+    def __post_init__(self) -> None:
+        self._runs = {Cell(run.arm, run.seed): run for run in self.resolved.runs}
+        arms = [arm.name for arm in self.resolved.study.arms]
+        self._journal = Journal(self.folder / "journal.log", self.resolved.study.name, arms)
+
+    def drive(self) -> Outcome:
+        """Run all that is missing; end every process that was started, however this ends."""
+        finished = self._finished()
+        missing = [cell for cell in self._runs if cell not in finished]
+        self._journal.plan(finished, missing)
+        if not missing:
+            return Outcome({}, None)
+        self.progress.begin(len(finished), len(self._runs), min(self.workers, len(missing)))
+        threads = self._runs[missing[0]].threads
+        logs = [self.folder / "logs" / f"worker-{index}.log" for index in range(self.workers)]
+        self._idle = [Worker(self.execute, log, threads) for log in reversed(logs)]
+        workers = list(self._idle)
+        try:
+            with self._signals():
+                self._loop()
+                end_all(workers)
+        finally:
+            end_all(workers)
+            self.progress.end()
+        if self._stopped_by is not None:
+            for attempt in self._busy.values():
+                self._journal.failed(attempt.number, "interrupted")
+        return Outcome(self._failed, self._stopped_by)
+
+    def _loop(self) -> None:
+        while self._stopped_by is None:
+            while self._idle and (attempt := self._journal.take()):
+                self._start(self._idle.pop(), attempt)
+            if not self._busy:
+                return
+            for worker, attempt in list(self._busy.items()):
+                if (reply := worker.hear()) is not None:
+                    del self._busy[worker]
+                    self._conclude(worker, attempt, reply)
+            self.progress.tick()
+            time.sleep(POLL_SECONDS)
+
+    def _start(self, worker: Worker, attempt: Attempt) -> None:
+        self._busy[worker] = attempt
+        directory = self._directory(attempt.cell)
+        if run_state(directory) == "failed":
+            reopen(directory)
+        worker.give(self._runs[attempt.cell], directory)
+        self.progress.started(attempt.cell, directory)
+
+    def _conclude(self, worker: Worker, attempt: Attempt, reply: Reply) -> None:
+        cell, directory, reason = attempt.cell, self._directory(attempt.cell), reply.reason
+        value = 0.0
+        if reason is None:
+            try:
+                value = _value(directory)
+            except ValueError as error:
+                reason = str(error)
+        if reason is None:
+            self._journal.completed(attempt.number, directory, value)
+            self.progress.finished(cell, value)
+        else:
+            self._journal.failed(attempt.number, reason)
+            self._deaths[cell] = self._deaths.get(cell, 0) + reply.died
+            if reply.died and self._deaths[cell] < MOST_DEATHS:
+                self._journal.enqueue(cell)
+                self.progress.again(cell, reason)
+            else:
+                self._fail(cell, reason, worker)
+            worker.end()  # what is left of a failed run in its process must not reach the next one
+        self._idle.append(worker)
+
+    def _fail(self, cell: Cell, reason: str, worker: Worker) -> None:
+        status = read_status(self._directory(cell))
+        if status is None or status.state != "failed":
+            write_failed(self._directory(cell), reason)
+        self._failed[cell] = reason
+        self.progress.failed(cell, reason, worker.log, worker.log_tail())
+
+    def _finished(self) -> dict[Cell, tuple[Path, float]]:
+        directories = {cell: self._directory(cell) for cell in self._runs}
+        finished = {cell: path for cell, path in directories.items() if run_state(path) == "finished"}
+        try:
+            return {cell: (path, mean_score(path)) for cell, path in finished.items()}
+        except ValueError as error:
+            raise UsageError(f"{error}; move that run's folder away to have it run again") from error
+
+    def _directory(self, cell: Cell) -> Path:
+        return run_directory(self.folder, cell.arm, cell.seed).resolve()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Have Ctrl-C and SIGTERM end the loop between two moves, never within one."""
+
+        def stop(number: int, _frame: FrameType | None) -> None:
+            self._stopped_by = number
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def runs_by_state(resolved: Resolved, folder: Path) -> dict[str, list[RunConfig]]:
+    """Return what is there of a study: its runs by state."""
+    states: dict[str, list[RunConfig]] = {}
+    for run in resolved.runs:
+        states.setdefault(run_state(run_directory(folder, run.arm, run.seed)), []).append(run)
+    return states
+
+
+def _value(directory: Path) -> float:
+    """Return a run's score; raise ValueError if it claims to have finished and has not."""
+    status = read_status(directory)
+    if status is None or status.state != "finished":
+        raise ValueError(f"ended without a finished status.json ({status.state if status else 'none'})")
+    return mean_score(directory)

@@ -1,0 +1,39 @@
+"""What a study leaves behind when its runs are done: tables, from the run directories alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from studies.directories import read_json
+from studies.records import read_records
+from studies.summaries import Distribution
+from studies.tables import write_tables
+from studies.task_files import suite_splits
+
+
+def write_report(folder: Path, reproduce: str) -> str:
+    """Write the tables of a study's folder; return the table as Markdown.
+
+    Args:
+        folder: The study's folder.
+        reproduce: Command that makes the study again.
+    """
+    records = read_records(folder)
+    splits = suite_splits()
+    sides = {suite: cast(Distribution, splits[suite]) for suite in records.study.suites if splits.get(suite)}
+    markdown, _, _ = write_tables(records, reproduce, sides)
+    return markdown.read_text(encoding="utf-8")
+
+
+def reproduce_command(study: str, scale: str, folder: Path, changes: Sequence[str]) -> str:
+    """Return the command that makes a study's table, the same however often it was interrupted."""
+    words = ["python", "-m", "studies.run", study, "--scale", scale]
+    seeds = (read_json(folder / "study.json") or {})["seeds"]
+    if seeds == list(range(len(seeds))):
+        words += ["--seeds", str(len(seeds))]
+    for change in sorted(changes):
+        words += ["--set", change]
+    return shlex.join(words)

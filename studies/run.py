@@ -1,0 +1,184 @@
+"""The command line of studies: `python -m studies.run ablation_gate`.
+
+The table is on stdout, all else on stderr. Exit codes: 0 all runs finished, 1 some failed, 2 the command
+cannot be carried out as given, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+if TYPE_CHECKING:
+    from studies.driver import Outcome
+    from studies.record import RunConfig
+    from studies.resolve import Resolved
+
+# Imports of torch, optuna and pandas wait until a command needs them: --help must not.
+
+EXECUTE = "studies.execute:execute"
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130
+
+
+@dataclass(frozen=True)
+class Command:
+    """Run a study, or complete it: arms x seeds, then the table.
+
+    Finished runs are never repeated, interrupted ones go on from their last checkpoint, failed ones are tried
+    again.
+    """
+
+    study: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME_OR_FILE")] = ""
+    """Name of a study (see --list), or path of a Python file that defines STUDY."""
+    scale: str = "tiny"
+    """Name of a scale (see --list), or path of a Python file that defines SCALE."""
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Run seeds 0 to N-1; the study's own seeds if not given."""
+    workers: int = 1
+    """Runs at once, each in a process of its own."""
+    dry_run: bool = False
+    """Show what would be run, and what is there already."""
+    changes: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="KEY=VALUE")
+    ] = ()
+    """Change a setting (train.steps=10) or an algorithm's argument (grpo.clip_low=0.1); may be repeated."""
+    results: Path = Path("results")
+    """Folder for results; the study's own folder lies in it."""
+    list: bool = False
+    """Show studies, scales and algorithms."""
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    execute: str = EXECUTE,
+    check: Callable[[Sequence[RunConfig]], None] | None = None,
+) -> int:
+    """Carry out a command line and return its exit code.
+
+    Args:
+        arguments: Command line; the process's own if None.
+        execute: "module:function" that carries out a run.
+        check: Checks the data of all runs before the first; `studies.resolve.check_inputs` if None.
+    """
+    command = tyro.cli(
+        Command,
+        prog="python -m studies.run",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+    from studies.catalog import UsageError
+
+    try:
+        if command.list:
+            from studies.listing import listing
+
+            print(listing())
+            return 0
+        return _carry_out(command, execute, check)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return REFUSED
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _carry_out(command: Command, execute: str, check: Callable[[Sequence[RunConfig]], None] | None) -> int:
+    resolved = _resolve(command)
+    from studies.directories import folder_lock
+    from studies.identity import check_identity, write_description
+    from studies.resolve import check_inputs
+
+    folder = command.results / resolved.study.name
+    check_identity(resolved, folder)
+    if command.dry_run:
+        from studies.listing import plan
+
+        print(plan(resolved, folder))
+    (check or check_inputs)(resolved.runs)
+    if command.dry_run:
+        return 0
+    with folder_lock(folder):
+        check_identity(resolved, folder)  # again: another process may have made it since
+        write_description(resolved, folder)
+        outcome = _drive(command, resolved, folder, execute)
+        if outcome.stopped_by is None:
+            _report(command, folder)
+    return _conclude(command, resolved, folder, outcome)
+
+
+def _resolve(command: Command) -> Resolved:
+    from studies.catalog import STUDIES, UsageError, find_scale, find_study, is_file_name, known
+
+    if not command.study:
+        raise UsageError("name a study, or the path of a file that defines one; --list shows all")
+    if not is_file_name(command.study):
+        known("study", command.study, STUDIES)
+    for name, value in (("workers", command.workers), ("seeds", command.seeds)):
+        if value is not None and value < 1:
+            raise UsageError(f"--{name}={value} must be at least 1")
+    scale = find_scale(command.scale)
+    print(f"{command.study} at scale {command.scale} ...", file=sys.stderr, flush=True)
+    from studies.changes import read_changes
+    from studies.resolve import resolve
+
+    study = find_study(command.study)
+    seeds = study.seeds if command.seeds is None else tuple(range(command.seeds))
+    return resolve(study, scale, seeds, read_changes(study, command.changes))
+
+
+def _drive(command: Command, resolved: Resolved, folder: Path, execute: str) -> Outcome:
+    from studies.driver import Driver
+    from studies.live import make_progress
+
+    return Driver(resolved, folder, command.workers, execute, make_progress(sys.stderr)).drive()
+
+
+def _report(command: Command, folder: Path) -> None:
+    from studies.report import reproduce_command, write_report
+
+    reproduce = reproduce_command(command.study, command.scale, folder, command.changes)
+    print(write_report(folder, reproduce), flush=True)
+
+
+def _conclude(command: Command, resolved: Resolved, folder: Path, outcome: Outcome) -> int:
+    if outcome.stopped_by is not None:
+        from studies.driver import runs_by_state
+
+        done = len(runs_by_state(resolved, folder).get("finished", []))
+        print(
+            f"interrupted: {done} of {len(resolved.runs)} runs are finished; the same command goes on from "
+            f"here:\n  {_again(command)}",
+            file=sys.stderr,
+        )
+        return INTERRUPTED if outcome.stopped_by == signal.SIGINT else 128 + outcome.stopped_by
+    for cell, reason in outcome.failed.items():
+        print(f"failed: {cell.arm}, seed {cell.seed}: {reason}", file=sys.stderr)
+    if outcome.failed:
+        print(f"the same command tries failed runs again:\n  {_again(command)}", file=sys.stderr)
+    print(f"results: {folder}", file=sys.stderr)
+    return FAILED if outcome.failed else 0
+
+
+def _again(command: Command) -> str:
+    words = ["python", "-m", "studies.run", command.study, "--scale", command.scale]
+    if command.seeds is not None:
+        words += ["--seeds", str(command.seeds)]
+    if command.workers != 1:
+        words += ["--workers", str(command.workers)]
+    for change in command.changes:
+        words += ["--set", change]
+    if command.results != Path("results"):
+        words += ["--results", str(command.results)]
+    return shlex.join(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

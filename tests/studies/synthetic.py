@@ -1,0 +1,115 @@
+"""Run directories with planted results, valid by the contract of studies/records.py."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from evaluation.config import EvalConfig
+from evaluation.records import EvalResult, Sample, SuiteInfo, write_eval
+from studies.directories import run_directory
+from studies.record import AlgorithmRecord, RunConfig, to_json
+from training.config import TrainConfig
+
+SUITES = ("add", "sub")
+
+
+@dataclass
+class Planted:
+    """A study of arms × seeds whose every sample is decided by the test.
+
+    Args:
+        folder: results/<study>.
+        arms: Names, in order; "base" is untrained.
+        outcome: (arm, seed, suite, question number, sample) → outcome.
+        metrics: (arm, seed, step) → metrics that differ from the defaults.
+    """
+
+    folder: Path
+    arms: tuple = ("base", "grpo")
+    seeds: tuple = (0, 1, 2)
+    questions: dict = field(default_factory=lambda: {"add": 4, "sub": 2})
+    samples: int = 2
+    steps: int = 3
+    baseline: str | None = "base"
+    outcome: object = lambda arm, seed, suite, question, sample: "correct"
+    metrics: object = lambda arm, seed, step: {}
+
+    def config(self, arm, seed) -> RunConfig:
+        return RunConfig(
+            study=self.folder.name,
+            arm=arm,
+            seed=seed,
+            scale="toy",
+            policy="policies/toy",
+            train_data="train.parquet",
+            algorithm=None if arm == "base" else AlgorithmRecord("grpo", {"clip": 0.2}),
+            train=TrainConfig(steps=self.steps),
+            evaluation=EvalConfig(suites=tuple(self.questions), samples=self.samples),
+        )
+
+    def write(self) -> Path:
+        """Write study.json and every run, all finished."""
+        runs = {arm: to_json(self.config(arm, 0)) for arm in self.arms}
+        for run in runs.values():
+            for key in ("study", "arm", "seed"):
+                del run[key]
+        described = {"study": self.folder.name, "title": "A toy study", "baseline": self.baseline}
+        described |= {"arms": list(self.arms), "seeds": list(self.seeds), "runs": runs}
+        self.folder.mkdir(parents=True)
+        (self.folder / "study.json").write_text(json.dumps(described))
+        for arm in self.arms:
+            for seed in self.seeds:
+                self.write_run(arm, seed)
+        return self.folder
+
+    def run(self, arm, seed) -> Path:
+        return run_directory(self.folder, arm, seed)
+
+    def write_run(self, arm, seed, directory=None) -> None:
+        directory = directory or self.run(arm, seed)
+        directory.mkdir(parents=True)
+        config = self.config(arm, seed)
+        (directory / "config.json").write_text(json.dumps({"run": to_json(config), "provenance": {}}))
+        steps = 0 if config.algorithm is None else self.steps
+        self.write_status(arm, seed, "finished", None, steps, directory)
+        self._write_samples(arm, seed, config.evaluation, directory)
+        lines = [json.dumps(self._step(arm, seed, step)) for step in range(1, steps + 1)]
+        if lines:
+            (directory / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+
+    def write_status(self, arm, seed, state, reason, steps=3, directory=None) -> None:
+        status = {"state": state, "phase": "train", "step": steps, "steps": steps, "reason": reason, "pid": 1}
+        ((directory or self.run(arm, seed)) / "status.json").write_text(json.dumps(status))
+
+    def _step(self, arm, seed, step) -> dict:
+        return {
+            "step": step,
+            "train/tokens": 100,
+            "data/rows": 10,
+            "data/offline_row_share": 0.0,
+            "data/offline_token_share": 0.0,
+            "rollout/solve_rate": 0.5,
+            "rollout/solve_rates": [[0, 0.5]],
+            "rollout/response_tokens": 20.0,
+            "rollout/outcomes": {"correct": 1},
+            "policy/entropy": 0.5,
+        } | self.metrics(arm, seed, step)
+
+    def _write_samples(self, arm, seed, protocol, directory) -> None:
+        samples, suites = [], {}
+        for suite, count in self.questions.items():
+            own = []
+            for number in range(count):
+                question = f"{suite}-{number}"
+                prompt = hashlib.sha256(question.encode()).hexdigest()
+                for sample in range(self.samples):
+                    outcome = self.outcome(arm, seed, suite, number, sample)
+                    own.append(
+                        Sample(suite, question, sample, prompt, "r", "1", outcome, 9, outcome == "wrong", 0.1)
+                    )
+            suites[suite] = SuiteInfo("1", count, None, "f" * 64, None)
+            unscored = EvalResult(seed, protocol, suites, tuple(own))
+            suites[suite] = SuiteInfo(**asdict(suites[suite]) | {"avg_at_k": unscored.avg_at_k(suite)})
+            samples += own
+        write_eval(directory / "eval.json", EvalResult(seed, protocol, suites, tuple(samples)))
