@@ -7,15 +7,8 @@ from dataclasses import dataclass
 import torch
 
 from core.checks import check_range
-from core.types import (
-    Aggregation,
-    Coefficients,
-    PolicyTokens,
-    RowWeight,
-    TermPlan,
-    TokenBatch,
-    needs_of,
-)
+from core.protocols import Aggregation, RowWeight, needs_of
+from core.types import Coefficients, PolicyTokens, TermPlan, TokenBatch
 
 
 @dataclass(frozen=True)

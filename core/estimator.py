@@ -9,20 +9,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from core.checks import check_range
-from core.types import (
+from core.protocols import (
     Advantage,
     Aggregation,
-    Coefficients,
     Denominator,
     Likelihood,
     LossTerm,
     Mask,
-    PolicyTokens,
     RowWeight,
-    TermPlan,
-    TokenBatch,
     needs_of,
 )
+from core.types import Coefficients, PolicyTokens, TermPlan, TokenBatch
 
 
 @dataclass(frozen=True)

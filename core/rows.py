@@ -11,7 +11,8 @@ from torch import Tensor
 
 from core.checks import check_range
 from core.groups import group_sum
-from core.types import Gate, GateWeights, RowWeight, TokenBatch, needs_of
+from core.protocols import Gate, RowWeight, needs_of
+from core.types import GateWeights, TokenBatch
 
 
 def solve_rate(step: TokenBatch) -> Float[Tensor, " batch"]:

@@ -60,7 +60,7 @@ class Arm(NamedTuple):
         wide = self.metrics.pivot(index="step", columns="seed", values=metric).dropna(
             axis="columns", how="all"
         )
-        return wide.rolling(window, center=True, min_periods=1).mean()
+        return wide.rolling(window, center=True, min_periods=1).mean().where(wide.notna())
 
 
 def write_dynamics(records: Records) -> Path:
@@ -124,7 +124,7 @@ def _draw(axes: Axes, panel: Panel, arms: Sequence[Arm], window: int) -> None:
         if curves.empty:
             absent.append(arm.name)
             continue
-        if panel.metric == "rollout/response_tokens" and arm.metrics["rollout/solve_rate"].isna().all():
+        if panel.metric == "rollout/response_tokens" and arm.metrics["rollout/solve_rate"].isna().any():
             imitating.append(arm.name)
         look: dict[str, Any] = {"color": arm.color, "ls": arm.dashes, "lw": 1.7}
         # Shares of 0 and 1 lie on the frame: neither cut them in half nor hide them behind it.
@@ -133,7 +133,7 @@ def _draw(axes: Axes, panel: Panel, arms: Sequence[Arm], window: int) -> None:
             low, high = curves.min(axis=1), curves.max(axis=1)
             axes.fill_between(curves.index, low, high, color=arm.color, alpha=0.15, lw=0)
     remarks = [f"not measured: {', '.join(absent)}"] if absent else []
-    remarks += [f"of demonstrations, as nothing is sampled: {', '.join(imitating)}"] if imitating else []
+    remarks += [f"of demonstrations while nothing is sampled: {', '.join(imitating)}"] if imitating else []
     _dress(axes, panel, "; ".join(remarks))
 
 
@@ -144,7 +144,7 @@ def _dress(axes: Axes, panel: Panel, remark: str) -> None:
     axes.text(0, 1.03, shown, transform=axes.transAxes, size=8, color=GREY)
     axes.set_xlabel("step")
     axes.set_ylabel(panel.unit)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
     axes.grid(color="#e4e4e4", lw=0.6)
     axes.set_axisbelow(True)
     axes.margins(x=0.01)

@@ -65,9 +65,9 @@ class Journal:
         """
         for trial in self._trials(TrialState.RUNNING):
             self.failed(trial.number, "interrupted")
-        waiting = set()
+        waiting: set[Cell] = set()
         for trial in self._trials(TrialState.WAITING):
-            if (cell := _cell(trial)) in missing:
+            if (cell := _cell(trial)) in missing and cell not in waiting:
                 waiting.add(cell)
             else:
                 self._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)

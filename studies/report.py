@@ -1,4 +1,4 @@
-"""What a study leaves behind when its runs are done: tables, from the run directories alone."""
+"""What a study leaves behind when its runs are done: tables and a figure, from run directories alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from studies.directories import read_json
+from studies.figures import write_dynamics
 from studies.records import read_records
 from studies.summaries import Distribution
 from studies.tables import write_tables
@@ -15,7 +16,7 @@ from studies.task_files import suite_splits
 
 
 def write_report(folder: Path, reproduce: str) -> str:
-    """Write the tables of a study's folder; return the table as Markdown.
+    """Write the tables and the figure of a study's folder; return the table as Markdown.
 
     Args:
         folder: The study's folder.
@@ -25,6 +26,7 @@ def write_report(folder: Path, reproduce: str) -> str:
     splits = suite_splits()
     sides = {suite: cast(Distribution, splits[suite]) for suite in records.study.suites if splits.get(suite)}
     markdown, _, _ = write_tables(records, reproduce, sides)
+    write_dynamics(records)
     return markdown.read_text(encoding="utf-8")
 
 

@@ -89,6 +89,8 @@ def check_inputs(runs: Sequence[RunConfig]) -> None:
     from training.data import check_train_file
 
     try:
+        for policy in {run.policy for run in runs}:
+            _check_policy(policy)
         for suites, folder in {(run.evaluation.suites, run.suite_data) for run in runs}:
             load_suites(suites, PROJECT / folder if folder else None)
         for source in {run.train_data for run in runs if run.algorithm is not None}:
@@ -96,6 +98,14 @@ def check_inputs(runs: Sequence[RunConfig]) -> None:
                 check_train_file(str(PROJECT / source))
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
+
+
+def _check_policy(policy: str) -> None:
+    """Raise ValueError for a local policy that is none; a name on the hub is left to the hub."""
+    folder = PROJECT / policy
+    local = Path(policy).is_absolute() or (PROJECT / Path(policy).parts[0]).exists()
+    if local and not (folder / "config.json").is_file():
+        raise ValueError(f"policy={folder}: no model lies there; its config.json is missing")
 
 
 def _check_folders(study: Study) -> None:

@@ -1,6 +1,6 @@
 """A step of rows that reaches every branch, and a policy with one softmax per token.
 
-The policy's logits are a leaf of shape (rows, tokens, vocabulary), so that a gradient shows every single token.
+The policy's logits are a leaf of shape (rows, tokens, vocabulary), so that a gradient shows each token.
 """
 
 import dataclasses
@@ -70,7 +70,9 @@ def build_world(rows=tuple(ROWS), lengths=tuple(LENGTHS), dtype=torch.float64):
     world = World(step, logits, actions)
     offsets = torch.tensor(LOG_RATIOS, dtype=dtype)[(torch.arange(count)[:, None] + torch.arange(tokens)) % 6]
     behavior = torch.where(mask, speak(world, logits).logp - offsets, 3.0)
-    return world.step_with(behavior_logp=behavior, sampler_logp=behavior + 0.01, reference_logp=behavior - 0.1)
+    return world.step_with(
+        behavior_logp=behavior, sampler_logp=behavior + 0.01, reference_logp=behavior - 0.1
+    )
 
 
 def gradient(algorithm, world, parts=None, plan=None):

@@ -110,6 +110,9 @@ class Engine:
         """The model being trained."""
         return self._engine.module  # type: ignore[no-any-return]
 
+    def _applies(self, norm: float) -> bool:
+        return math.isfinite(norm) and norm <= self._largest_norm
+
     def _watch_norm(self) -> None:
         """Make ZeRO skip steps whose norm is too large, through its own handling of overflows.
 
@@ -125,7 +128,7 @@ class Engine:
             # DeepSpeed reports a group's norm that is not finite as −1.
             if any(float(part) < 0 for part in parts):
                 self._seen_norm = math.nan
-            if self._seen_norm <= self._largest_norm:
+            if self._applies(self._seen_norm):
                 return norms
             infinite = [torch.full_like(torch.as_tensor(part), math.inf) for part in parts]
             return infinite if isinstance(norms, list) else infinite[0]
@@ -149,16 +152,15 @@ class Engine:
         if self.config.zero_stage:
             self._seen_norm = math.nan
             self._engine.step()
-            return StepOutcome(self._seen_norm, self._seen_norm <= self._largest_norm)
+            return StepOutcome(self._seen_norm, self._applies(self._seen_norm))
         norm = float(
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.gradient_clip or math.inf)
         )
-        applied = norm <= self._largest_norm and math.isfinite(norm)
-        if not applied:
+        if self._applies(norm):
+            self._engine.step()
+        else:
             self._engine.zero_grad()
-            return StepOutcome(norm, applied)
-        self._engine.step()
-        return StepOutcome(norm, applied)
+        return StepOutcome(norm, self._applies(norm))
 
     def reset_optimizer(self) -> None:
         """Forget moments and step counts, as if the optimizer were new."""
@@ -175,9 +177,9 @@ class Engine:
 
     def load(self, directory: Path) -> None:
         """Take back what `save` wrote."""
-        path, _ = self._engine.load_checkpoint(str(directory), tag="engine")
-        if path is None:
-            raise FileNotFoundError(f"DeepSpeed found no checkpoint in {directory}")
+        if not (directory / "engine").is_dir():
+            raise FileNotFoundError(f"{directory} holds no checkpoint of DeepSpeed's")
+        self._engine.load_checkpoint(str(directory), tag="engine")
 
     def close(self) -> None:
         """Free DeepSpeed's hooks and buffers."""

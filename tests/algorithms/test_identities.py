@@ -109,7 +109,10 @@ def test_on_policy_rows_have_ratio_one_and_nothing_masked(name, world):
 
 @pytest.mark.parametrize("name", ["grpo", "dr_grpo"])
 def test_on_policy_the_width_of_the_clip_does_not_matter(name, world):
-    narrow, wide = ALGORITHMS[name](clip_low=0.0, clip_high=0.0), ALGORITHMS[name](clip_low=1.0, clip_high=9.0)
+    narrow, wide = (
+        ALGORITHMS[name](clip_low=0.0, clip_high=0.0),
+        ALGORITHMS[name](clip_low=1.0, clip_high=9.0),
+    )
     assert_same(gradient(narrow, on_policy(world)), gradient(wide, on_policy(world)))
 
 
@@ -137,7 +140,9 @@ def test_the_second_stage_of_sft_then_grpo_is_grpo_and_the_first_is_sft():
     assert [stage.share for stage in curriculum.stages] == [0.25, 0.75]
 
 
-@pytest.mark.parametrize(("solved", "of"), [(0, 8), (1, 8), (2, 8), (1, 10), (3, 10), (7, 10), (1, 3), (8, 8)])
+@pytest.mark.parametrize(
+    ("solved", "of"), [(0, 8), (1, 8), (2, 8), (1, 10), (3, 10), (7, 10), (1, 3), (8, 8)]
+)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("name", ["hpt", "hpt_equations"])
 def test_a_solve_rate_that_equals_the_gate_is_imitated_and_one_more_solution_is_not(name, dtype, solved, of):

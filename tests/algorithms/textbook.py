@@ -94,7 +94,7 @@ def dr_grpo(step, policy, length=8192, low=0.2, high=0.2):
 
 
 def hpt(step, policy, gate=0.0, beta=1.0, entropy=0.0, length=8192):
-    """Released code on one cell: Σ ratio·Â / length, β · pooled token-mean NLL, entropy over what is trained."""
+    """Released code on one cell: Σ ratio·Â / length, β · pooled token-mean NLL, entropy of trained rows."""
     kept = [i for q in questions(step) if solve_rate(step, q) > gate for i in rollouts(step, q)]
     copied = [i for q in questions(step) if solve_rate(step, q) <= gate for i in demonstrations(step, q)]
     loss = policy.logp.new_zeros(())

@@ -41,9 +41,9 @@ def drive(tmp_path, monkeypatch):
     return start
 
 
-def trials(tmp_path):
+def trials(folder):
     storage = optuna.storages.JournalStorage(
-        optuna.storages.journal.JournalFileBackend(str(tmp_path / "toy" / "journal.log"))
+        optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))
     )
     return optuna.load_study(study_name="toy", storage=storage).trials
 
@@ -55,7 +55,7 @@ def test_a_run_whose_worker_is_killed_is_tried_once_more_from_its_checkpoint(dri
     (killed, _), (_, resumed) = toy.attempts(tmp_path, "sft", 0)
     assert resumed == 2
     assert not toy.lives(killed)
-    [failed] = [trial for trial in trials(tmp_path) if trial.state.name == "FAIL"]
+    [failed] = [trial for trial in trials(tmp_path / "toy") if trial.state.name == "FAIL"]
     assert failed.user_attrs["reason"].startswith("killed by signal 9")
 
 
@@ -71,8 +71,8 @@ def test_a_run_that_kills_its_worker_twice_is_failed_with_the_cause_and_others_g
 
 def test_a_reason_of_an_earlier_failure_is_not_told_again(drive, tmp_path):
     drive(TOY_RAISE="sft:0")
-    drive(TOY_RAISE="", TOY_KILL="sft:0:9")
-    assert "killed by signal 9" in read_status(tmp_path / "toy/runs/sft-seed0").reason
+    drive(execute="no_such_module:execute")
+    assert "ModuleNotFoundError" in read_status(tmp_path / "toy/runs/sft-seed0").reason
 
 
 def test_a_run_that_cannot_even_be_loaded_fails_once_with_the_reason(drive, tmp_path):
@@ -101,8 +101,8 @@ def test_each_finished_run_has_exactly_one_completed_trial_with_its_score(drive,
     drive()
     drive(seeds=(0, 1))
     drive(seeds=(0, 1))
-    completed = [trial for trial in trials(tmp_path) if trial.state.name == "COMPLETE"]
-    assert len(completed) == len(trials(tmp_path)) == 6
+    completed = [trial for trial in trials(tmp_path / "toy") if trial.state.name == "COMPLETE"]
+    assert len(completed) == len(trials(tmp_path / "toy")) == 6
     assert {(trial.params["arm"], trial.params["seed"]) for trial in completed} == {
         (arm, seed) for arm in ("base", "sft", "grpo") for seed in (0, 1)
     }
@@ -124,6 +124,7 @@ def test_trials_left_running_are_failed_and_made_again(tmp_path):
     os.symlink("journal.log", tmp_path / "journal.log.lock")
     second = Journal(tmp_path / "journal.log", "toy", ["sft", "grpo"])
     second.plan({}, cells)
+    assert sorted(trial.state.name for trial in trials(tmp_path)) == ["FAIL", "WAITING", "WAITING"]
     assert {second.take().cell, second.take().cell} == set(cells)
     assert second.take() is None
 

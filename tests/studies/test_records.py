@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import pytest
@@ -103,8 +104,7 @@ def test_a_damaged_file_is_named_and_its_run_not_counted(planted, file, spoil, t
     assert found == "damaged"
     assert reason.startswith("runs/grpo-seed1: ")
     assert str(planted.folder) not in reason
-    with pytest.raises(AssertionError, match=told):
-        raise AssertionError(reason)
+    assert re.search(told, reason)
     assert records.problems == (f"grpo, seed 1: {reason}",)
     assert len(records.samples) == 5 * 12
 

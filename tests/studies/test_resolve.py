@@ -5,11 +5,11 @@ import pytest
 import toy
 
 from algorithms import ALGORITHMS
-from studies.catalog import PROJECT, UsageError
+from studies.catalog import PROJECT, UsageError, find_scale
 from studies.changes import read_changes
 from studies.identity import check_identity, write_description
 from studies.record import from_json, to_json
-from studies.resolve import resolve
+from studies.resolve import check_inputs, resolve
 from studies.settings import apply_settings, parse_value, setting_types
 from studies.study import Arm, Study, grid
 
@@ -191,3 +191,22 @@ def test_a_run_made_otherwise_is_found_without_study_json(tmp_path):
     check_identity(resolved(), tmp_path)
     with pytest.raises(UsageError, match=r"train.steps: 6 there, 9 now \(arm grpo\)"):
         check_identity(resolved("train.steps=9"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("policy=tests/studies", "no model lies there"),
+        ("policy=/no/such", "no model lies there"),
+        ("suite_data=tests/studies", "no such file of questions"),
+        ("train_data=tests/no.parquet", "no.parquet does not exist"),
+    ],
+)
+def test_inputs_that_are_missing_are_named_before_anything_runs(change, message):
+    tiny = resolve(STUDY, find_scale("tiny"), (0,), read_changes(STUDY, [change]))
+    with pytest.raises(UsageError, match=message):
+        check_inputs(tiny.runs)
+
+
+def test_the_tiny_scales_inputs_are_all_there():
+    check_inputs(resolve(STUDY, find_scale("tiny"), (0,)).runs)

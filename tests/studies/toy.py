@@ -58,7 +58,7 @@ def start(results, *arguments, **toy):
 
 
 def run(results, *arguments, **toy):
-    """Run it to its end, with its parent in this process, which saves time; return exit code, stdout, stderr."""
+    """Run it to its end, its parent in this process to save time; return exit code, stdout, stderr."""
     toy_file = str(HERE / "toy.py")
     out, err = io.StringIO(), io.StringIO()
     with (

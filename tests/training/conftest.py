@@ -3,6 +3,13 @@
 import pytest
 import torch
 
+from training.config import EngineConfig, OptimizerConfig
+from training.engine import Engine
+from training.policy import ScoringPolicy, load_model, load_tokenizer
+
+# Results are compared bitwise between processes: the number of threads decides the order of sums.
+torch.set_num_threads(1)
+
 
 @pytest.fixture(scope="session")
 def policy_path(tmp_path_factory):
@@ -39,3 +46,23 @@ def policy_path(tmp_path_factory):
     Qwen2ForCausalLM(config).save_pretrained(path)
     tokenizer.save_pretrained(path)
     return str(path)
+
+
+@pytest.fixture
+def tokenizer(policy_path):
+    return load_tokenizer(policy_path)
+
+
+@pytest.fixture
+def make_engine(policy_path):
+    """Return a builder of engines; each gets a policy of its own and is closed at the end."""
+    engines = []
+
+    def make(optimizer=OptimizerConfig(learning_rate=1e-3), temperature=1.0, **settings):
+        model = load_model(policy_path, settings.get("precision", "fp32"))
+        engines.append(Engine(ScoringPolicy(model, temperature), EngineConfig(**settings), optimizer))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.close()

@@ -1,0 +1,168 @@
+"""What the registry promises of every algorithm: a value that is its record."""
+
+import dataclasses
+import inspect
+import json
+import pickle
+
+import pytest
+import torch
+
+from algorithms import ALGORITHMS
+from core import Algorithm, Curriculum, StepPlan, TokenBatch, surrogate
+from tests.conformance.registry import built, defaults, stages
+from tests.worlds import assert_same, build_world, gradient, speak
+
+KNOWN_NEEDS = {
+    "rollouts", "demonstrations", "entropy", "behavior_logp", "sampler_logp", "reference_logp", "value",
+}  # fmt: skip
+every_build = pytest.mark.parametrize(("name", "arguments"), built())
+every_stage = pytest.mark.parametrize("algorithm", stages())
+
+
+def parts_of(thing):
+    """Return a dataclass and every dataclass below it."""
+    found = [thing]
+    for field in dataclasses.fields(thing):
+        value = getattr(thing, field.name)
+        for child in value if isinstance(value, tuple) else (value,):
+            found += parts_of(child) if dataclasses.is_dataclass(child) else []
+    return found
+
+
+@every_build
+def test_two_builds_with_the_same_arguments_are_equal_and_hash_alike(name, arguments):
+    first, second = (ALGORITHMS[name](**arguments) for _ in range(2))
+    assert first == second
+    assert hash(first) == hash(second)
+
+
+@every_build
+def test_it_survives_pickling(name, arguments):
+    algorithm = ALGORITHMS[name](**arguments)
+    assert pickle.loads(pickle.dumps(algorithm)) == algorithm
+
+
+@every_build
+def test_it_and_all_its_parts_are_frozen(name, arguments):
+    for part in parts_of(ALGORITHMS[name](**arguments)):
+        for field in dataclasses.fields(part):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(part, field.name, None)
+
+
+@every_build
+def test_name_and_all_arguments_written_as_json_rebuild_it(name, arguments):
+    record = json.loads(json.dumps({"name": name, "arguments": {**defaults(name), **arguments}}))
+    assert ALGORITHMS[record["name"]](**record["arguments"]) == ALGORITHMS[name](**arguments)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_it_is_named_as_registered(name):
+    algorithm = ALGORITHMS[name]()
+    assert algorithm.name == name
+    assert isinstance(algorithm, Algorithm | Curriculum)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_its_arguments_are_keywords_with_a_type_and_a_default(name):
+    for parameter in inspect.signature(ALGORITHMS[name]).parameters.values():
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        assert parameter.annotation in (float, int, bool)
+        assert type(parameter.default) is parameter.annotation
+
+
+@pytest.mark.parametrize(("name", "argument"), [(n, a) for n in ALGORITHMS for a in defaults(n)])
+def test_no_argument_is_ignored(name, argument):
+    value = defaults(name)[argument]
+    other = not value if isinstance(value, bool) else value + type(value)(1) if value > 1 else value + 0.125
+    other = value - 0.125 if argument == "sft_share" else other
+    assert ALGORITHMS[name](**{argument: other}) != ALGORITHMS[name]()
+
+
+@every_stage
+def test_its_needs_are_known_names_and_enough(algorithm, world):
+    assert algorithm.needs <= KNOWN_NEEDS
+    optional = ("behavior_logp", "sampler_logp", "reference_logp", "value")
+    lean = world.step_with(**{field: None for field in optional if field not in algorithm.needs})
+    assert_same(gradient(algorithm, lean), gradient(algorithm, world))
+
+
+@every_stage
+def test_what_it_needs_is_missed_when_it_is_not_there(algorithm, world):
+    policy, plan = speak(world, world.logits), algorithm.plan(world.step)
+    if "behavior_logp" in algorithm.needs:
+        step = world.step_with(behavior_logp=None).step
+        with pytest.raises(ValueError, match="reads behavior_logp, which these rows do not carry"):
+            algorithm.plan(step).coefficients(policy, step)
+    if "entropy" in algorithm.needs:
+        silent = dataclasses.replace(policy, entropy=None)
+        with pytest.raises(ValueError, match=r"PolicyTokens\.entropy is None"):
+            surrogate(plan.coefficients(silent, world.step), silent, world.step)
+
+
+@every_stage
+@pytest.mark.parametrize("rewards", [torch.float32, torch.float64])
+@pytest.mark.parametrize("logps", [torch.float32, torch.float64])
+def test_plans_keep_the_dtype_of_the_rewards_and_coefficients_that_of_the_log_probs(
+    algorithm, rewards, logps
+):
+    world = build_world(dtype=logps)
+    step = dataclasses.replace(world.step, reward=world.step.reward.to(rewards))
+    plan = algorithm.plan(step)
+    for part in plan.plans:
+        assert part.advantage.dtype == part.scale.dtype == rewards
+    for found in plan.coefficients(speak(world, world.logits), step):
+        assert {tensor.dtype for tensor in found if tensor is not None} == {logps}
+
+
+@every_stage
+def test_coefficients_carry_no_graph(algorithm, world):
+    policy = speak(world, world.logits.clone().requires_grad_())
+    for found in algorithm.plan(world.step).coefficients(policy, world.step):
+        assert not any(tensor.requires_grad for tensor in found if tensor is not None)
+
+
+@every_stage
+def test_nothing_it_is_given_is_modified(algorithm):
+    world = build_world()
+    policy = speak(world, world.logits)
+    algorithm_plan = algorithm.plan(world.step)
+    before = [t.clone() for t in tensors_of(world.step, algorithm_plan, policy)]
+    algorithm.plan(world.step).coefficients(policy, world.step)
+    algorithm_plan.coefficients(policy, world.step)
+    fresh = build_world()
+    assert all(torch.equal(a, b) for a, b in zip(tensors_of(world.step), tensors_of(fresh.step), strict=True))
+    after = tensors_of(world.step, algorithm_plan, policy)
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def tensors_of(*holders):
+    """Return all tensors in batches, policies and plans."""
+    found = []
+    for holder in holders:
+        if isinstance(holder, StepPlan):
+            found += [tensor for plan in holder.plans for tensor in plan]
+        else:
+            found += [getattr(holder, field.name) for field in dataclasses.fields(holder)]
+    return [tensor for tensor in found if tensor is not None]
+
+
+@every_stage
+def test_the_gradient_is_the_sum_of_its_terms_and_linear_in_their_weights(algorithm, world):
+    def alone(term, factor):
+        return Algorithm("alone", (dataclasses.replace(term, weight=factor * term.weight),))
+
+    parts = [gradient(alone(term, 1.0), world) for term in algorithm.terms]
+    assert_same(sum(parts), gradient(algorithm, world))
+    for term, once in zip(algorithm.terms, parts, strict=True):
+        assert torch.equal(gradient(alone(term, 2.0), world), 2.0 * once)
+        assert not gradient(alone(term, 0.0), world).any()
+
+
+def test_rows_of_a_batch_are_rows_of_all_its_fields(world):
+    index = torch.tensor([4, 0])
+    part = world.step.rows(index)
+    for field in dataclasses.fields(TokenBatch):
+        whole = getattr(world.step, field.name)
+        assert whole is None or torch.equal(getattr(part, field.name), whole[index])

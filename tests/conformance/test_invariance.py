@@ -1,0 +1,102 @@
+"""A step's gradient depends on its rows alone: not on how they are split, ordered, padded or numbered."""
+
+import dataclasses
+
+import pytest
+import torch
+from torch.nn.functional import pad
+
+from tests.conformance.registry import stages
+from tests.worlds import World, assert_same, build_world, gradient
+
+pytestmark = pytest.mark.parametrize("algorithm", stages())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_micro_batches_do_not_change_the_gradient(algorithm, world, count):
+    parts = torch.arange(len(world.logits)).chunk(count)
+    assert len(parts) == count
+    assert_same(gradient(algorithm, world, parts), gradient(algorithm, world))
+
+
+def test_micro_batches_of_one_row_in_any_order_do_not_change_the_gradient(algorithm, world):
+    order = torch.randperm(len(world.logits), generator=torch.Generator().manual_seed(1))
+    assert_same(gradient(algorithm, world, order.split(1)), gradient(algorithm, world))
+
+
+def test_row_order_does_not_change_the_gradient(algorithm, world):
+    order = torch.randperm(len(world.logits), generator=torch.Generator().manual_seed(2))
+    assert_same(gradient(algorithm, world.rows(order)), gradient(algorithm, world)[order])
+
+
+def test_padding_does_not_change_the_gradient(algorithm, world):
+    fields = ("response_mask", "behavior_logp", "sampler_logp", "reference_logp")
+    step = dataclasses.replace(world.step, **{f: pad(getattr(world.step, f), (0, 5)) for f in fields})
+    padded = World(step, pad(world.logits, (0, 0, 0, 5), value=0.3), pad(world.actions, (0, 5)))
+    found = gradient(algorithm, padded)
+    assert_same(found[:, :-5], gradient(algorithm, world))
+    assert not found[:, -5:].any()
+
+
+@pytest.mark.parametrize("value", [-7.0, 1e300, float("-inf"), float("nan")])
+def test_what_stands_outside_the_response_mask_does_not_matter(algorithm, world, value):
+    mask = world.step.response_mask
+    garbage = torch.full_like(world.step.behavior_logp, value)
+    fields = ("behavior_logp", "sampler_logp", "reference_logp")
+    scrambled = world.step_with(
+        **{field: torch.where(mask, getattr(world.step, field), garbage) for field in fields}, value=garbage
+    )
+    for kept in (scrambled, dataclasses.replace(scrambled, garbage=garbage)):
+        assert_same(gradient(algorithm, kept), gradient(algorithm, world))
+
+
+def test_masked_tokens_get_exactly_no_gradient(algorithm, world):
+    found = gradient(algorithm, world)
+    assert not found[~world.step.response_mask].any()
+
+
+def test_the_numbers_of_the_questions_do_not_matter(algorithm, world):
+    renumbered = world.step_with(group=1000 - 3 * world.step.group)
+    assert_same(gradient(algorithm, renumbered), gradient(algorithm, world))
+
+
+def test_idle_rows_get_exactly_no_gradient_and_may_be_left_out(algorithm, world):
+    plan = algorithm.plan(world.step)
+    whole, idle = gradient(algorithm, world), plan.idle()
+    assert not whole[idle].any()
+    assert_same(gradient(algorithm, world, [torch.nonzero(~idle).flatten()], plan), whole)
+
+
+def test_rows_that_are_not_idle_get_a_gradient_where_nothing_is_clipped(algorithm, world):
+    # Ratios of 1: whatever the plan keeps has a coefficient.
+    world = world.step_with(behavior_logp=world.step.behavior_logp * 0 + _logp(world))
+    got = gradient(algorithm, world).flatten(1).any(dim=1)
+    assert got.equal(~algorithm.plan(world.step).idle())
+
+
+def _logp(world):
+    return world.logits.log_softmax(-1).gather(-1, world.actions[..., None])[..., 0]
+
+
+def test_the_behavior_log_probs_of_demonstrations_do_not_matter(algorithm, world):
+    unknown = torch.where(world.step.is_demonstration[:, None], torch.nan, world.step.behavior_logp)
+    assert_same(gradient(algorithm, world.step_with(behavior_logp=unknown)), gradient(algorithm, world))
+
+
+def test_other_questions_that_give_no_gradient_change_only_the_normaliser(algorithm, world):
+    # A question more of each kind: the gradient of the old rows is a multiple of what it was, term by term.
+    rows = ((99, 1.0, False), (99, 0.0, False), (99, 1.0, True))
+    base = world.rows(torch.arange(len(world.logits)))
+    more = build_world(rows, (3, 2, 4))
+    fields = [f.name for f in dataclasses.fields(base.step) if getattr(base.step, f.name) is not None]
+    step = dataclasses.replace(
+        base.step, **{f: torch.cat([getattr(base.step, f), getattr(more.step, f)]) for f in fields}
+    )
+    joined = World(step, torch.cat([base.logits, more.logits]), torch.cat([base.actions, more.actions]))
+    for position in range(len(algorithm.terms)):
+        term = dataclasses.replace(algorithm, terms=(algorithm.terms[position],))
+        before = gradient(term, base)
+        if before.any():
+            after = gradient(term, joined)[: len(base.logits)]
+            scale = (before * after).sum() / (before * before).sum()
+            assert_same(after, scale * before, rtol=1e-9)

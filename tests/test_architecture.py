@@ -1,0 +1,104 @@
+"""Who may import whom, what loads with the estimator, and how long files and algorithms may be."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {
+    "core": set(),
+    "algorithms": {"core"},
+    "training": {"core"},
+    "evaluation": {"core"},
+    "studies": {"core", "algorithms", "training", "evaluation"},
+}
+HOUSES = {*ALLOWED, "tests"}
+HOMES = {
+    "deepspeed": lambda path: path == "training/engine.py",
+    "math_verify": lambda path: path.startswith("evaluation/gra"),
+    "lm_eval": lambda path: path.startswith("evaluation/"),
+    "optuna": lambda path: path.startswith("studies/"),
+}
+HEAVY = [
+    "accelerate", "datasets", "deepspeed", "jinja2", "lm_eval", "math_verify", "matplotlib", "optuna",
+    "pandas", "pyarrow", "pydantic", "scipy", "transformers", "tyro", "vllm",
+]  # fmt: skip
+FILES = sorted(path for house in ALLOWED for path in (ROOT / house).rglob("*.py"))
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+def imported(path):
+    """Return the dotted names that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}:{node.lineno} imports relatively"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def tops(path):
+    return {name.partition(".")[0] for name in imported(path)}
+
+
+def module(path):
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+@every_file
+def test_imports_follow_the_arrows(path):
+    house = path.relative_to(ROOT).parts[0]
+    assert tops(path) & HOUSES <= ALLOWED[house] | {house}
+
+
+@every_file
+def test_libraries_are_imported_only_where_they_live(path):
+    place = path.relative_to(ROOT).as_posix()
+    misplaced = {name for name in tops(path) & set(HOMES) if not HOMES[name](place)}
+    assert not misplaced
+
+
+@pytest.mark.parametrize("house", ["core", "algorithms"])
+def test_the_estimator_needs_torch_and_jaxtyping_only(house):
+    allowed = {"torch", "jaxtyping", "core", house} | set(sys.stdlib_module_names)
+    for path in (ROOT / house).rglob("*.py"):
+        assert tops(path) <= allowed, path
+
+
+def test_modules_do_not_import_each_other_in_a_circle():
+    modules = {module(path): path for path in FILES}
+    arrows = {name: (imported(path) & set(modules)) - {name} for name, path in modules.items()}
+    while leaves := [name for name, targets in arrows.items() if not targets & set(arrows)]:
+        for name in leaves:
+            del arrows[name]
+    assert not arrows, f"circle among {sorted(arrows)}"
+
+
+def test_importing_core_and_algorithms_loads_no_heavy_package():
+    code = "import core, algorithms, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "core" in loaded
+    assert not loaded & set(HEAVY)
+    assert not loaded & {"training", "evaluation", "studies", "tests"}
+
+
+@every_file
+def test_no_file_is_longer_than_two_hundred_lines(path):
+    assert len(path.read_text().splitlines()) <= 200
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "algorithms").glob("*.py")), ids=lambda path: path.stem)
+def test_an_algorithm_is_a_short_composition_without_branches_or_tensors(path):
+    tree = ast.parse(path.read_text())
+    assert "torch" not in tops(path)
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.If | ast.IfExp | ast.For | ast.While), f"line {node.lineno} branches"
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 30, f"{path}:{node.lineno} {node.name} is too long"

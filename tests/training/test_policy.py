@@ -1,0 +1,102 @@
+"""Scores of response tokens, against a plain forward of every row alone."""
+
+import pytest
+import torch
+
+from tests.training.rows import ragged_rows, row_logits, row_logp
+from training.policy import ScoringPolicy, load_model, load_tokenizer
+from training.responses import collate
+
+ROWS = ragged_rows()
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def model(policy_path):
+    return load_model(policy_path, "fp32")
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_log_probs_do_not_depend_on_padding(model, temperature):
+    scores = ScoringPolicy(model, temperature)(collate(ROWS, CPU))
+    for index, row in enumerate(ROWS):
+        expected = row_logp(model, row, temperature)
+        assert torch.allclose(scores.logp[index, : len(row.tokens)], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_entropies_are_those_of_the_distributions_tokens_are_drawn_from(model, temperature):
+    scores = ScoringPolicy(model, temperature)(collate(ROWS, CPU))
+    for index, row in enumerate(ROWS):
+        probs = (row_logits(model, row) / temperature).softmax(dim=-1)
+        expected = -(probs * probs.log()).sum(dim=-1)
+        assert torch.allclose(scores.entropy[index, : len(row.tokens)], expected, atol=1e-5)
+
+
+def test_entropies_carry_a_gradient_only_on_request(model):
+    policy = ScoringPolicy(model)
+    assert not policy(collate(ROWS, CPU)).entropy.requires_grad
+    assert policy(collate(ROWS, CPU), entropy_gradient=True).entropy.requires_grad
+    with torch.no_grad():
+        assert not policy(collate(ROWS, CPU), entropy_gradient=True).entropy.requires_grad
+
+
+def test_the_entropy_gradient_is_that_of_its_definition(model):
+    parameters = list(model.parameters())
+    scores = ScoringPolicy(model, 0.7)(collate(ROWS[:1], CPU), entropy_gradient=True)
+    found = torch.autograd.grad(scores.entropy.sum(), parameters)
+    log_softmax = (row_logits(model, ROWS[0]) / 0.7).log_softmax(dim=-1)
+    expected = torch.autograd.grad(-(log_softmax.exp() * log_softmax).sum(), parameters)
+    flat = [torch.cat([part.flatten() for part in parts]) for parts in (found, expected)]
+    assert float((flat[0] - flat[1]).norm() / flat[1].norm()) < 1e-5
+
+
+def gradient(model):
+    inputs = collate(ROWS, CPU)
+    logp = ScoringPolicy(model)(inputs).logp
+    torch.where(inputs.response_mask, logp, 0.0).sum().backward()
+    return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+
+def test_gradient_checkpointing_recomputes_layers_and_changes_no_gradient(policy_path):
+    calls = []
+    gradients = []
+    for checkpointing in (False, True):
+        model = load_model(policy_path, "fp32", gradient_checkpointing=checkpointing)
+        seen = []
+        model.model.layers[0].mlp.register_forward_hook(lambda *_, seen=seen: seen.append(1))
+        gradients.append(gradient(model))
+        calls.append(len(seen))
+    assert calls == [1, 2]
+    assert torch.allclose(gradients[0], gradients[1], rtol=1e-6, atol=1e-7)
+
+
+def test_bf16_logits_are_scored_in_fp32(policy_path):
+    model = load_model(policy_path, "bf16")
+    assert model.dtype == torch.bfloat16
+    row = ROWS[0]
+    scores = ScoringPolicy(model)(collate([row], CPU))
+    assert scores.logp.dtype == scores.entropy.dtype == torch.float32
+    log_softmax = row_logits(model, row).float().log_softmax(dim=-1)
+    expected = log_softmax[torch.arange(len(row.tokens)), torch.tensor(row.tokens)]
+    assert torch.allclose(scores.logp[0], expected, atol=1e-6)
+
+
+def test_a_policy_that_is_scored_uses_no_dropout(policy_path):
+    inputs = collate(ROWS, CPU)
+    for checkpointing in (False, True):
+        policy = ScoringPolicy(load_model(policy_path, "fp32", gradient_checkpointing=checkpointing))
+        assert torch.equal(policy(inputs).logp, policy(inputs).logp)
+
+
+def test_a_tokenizer_without_padding_pads_with_end_of_sequence(policy_path, tokenizer, tmp_path):
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    assert load_tokenizer(str(tmp_path)).pad_token_id == tokenizer.eos_token_id
+
+
+def test_a_tokenizer_without_end_of_sequence_is_refused(tokenizer, tmp_path):
+    tokenizer.eos_token = None
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="no end-of-sequence token"):
+        load_tokenizer(str(tmp_path))
