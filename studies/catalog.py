@@ -120,9 +120,8 @@ def load_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise UsageError(f"{path}: not a Python file")
     if str(path.parent) not in sys.path:
-        sys.path.append(
-            str(path.parent)
-        )  # last, so that a file's neighbours never hide the project's packages
+        # Last, so that a file's neighbours never hide a package that the project imports later.
+        sys.path.append(str(path.parent))
     module = sys.modules[name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

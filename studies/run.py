@@ -6,17 +6,16 @@ cannot be carried out as given, 130 interrupted.
 
 from __future__ import annotations
 
-import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import tyro
+from studies.command import Command, read_command
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from studies.driver import Outcome
     from studies.record import RunConfig
     from studies.resolve import Resolved
@@ -25,34 +24,6 @@ if TYPE_CHECKING:
 
 EXECUTE = "studies.execute:execute"
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130
-
-
-@dataclass(frozen=True)
-class Command:
-    """Run a study, or complete it: arms x seeds, then the table.
-
-    Finished runs are never repeated, interrupted ones go on from their last checkpoint, failed ones are tried
-    again.
-    """
-
-    study: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME_OR_FILE")] = ""
-    """Name of a study (see --list), or path of a Python file that defines STUDY."""
-    scale: str = "tiny"
-    """Name of a scale (see --list), or path of a Python file that defines SCALE."""
-    seeds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Run seeds 0 to N-1; the study's own seeds if not given."""
-    workers: int = 1
-    """Runs at once, each in a process of its own."""
-    dry_run: bool = False
-    """Show what would be run, and what is there already."""
-    changes: Annotated[
-        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(name="set", metavar="KEY=VALUE")
-    ] = ()
-    """Change a setting (train.steps=10) or an algorithm's argument (grpo.clip_low=0.1); may be repeated."""
-    results: Path = Path("results")
-    """Folder for results; the study's own folder lies in it."""
-    list: bool = False
-    """Show studies, scales and algorithms."""
 
 
 def main(
@@ -67,12 +38,7 @@ def main(
         execute: "module:function" that carries out a run.
         check: Checks the data of all runs before the first; `studies.resolve.check_inputs` if None.
     """
-    command = tyro.cli(
-        Command,
-        prog="python -m studies.run",
-        args=arguments,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    command = read_command(arguments)
     from studies.catalog import UsageError
 
     try:
@@ -155,29 +121,16 @@ def _conclude(command: Command, resolved: Resolved, folder: Path, outcome: Outco
         done = len(runs_by_state(resolved, folder).get("finished", []))
         print(
             f"interrupted: {done} of {len(resolved.runs)} runs are finished; the same command goes on from "
-            f"here:\n  {_again(command)}",
+            f"here:\n  {command.again()}",
             file=sys.stderr,
         )
         return INTERRUPTED if outcome.stopped_by == signal.SIGINT else 128 + outcome.stopped_by
     for cell, reason in outcome.failed.items():
         print(f"failed: {cell.arm}, seed {cell.seed}: {reason}", file=sys.stderr)
     if outcome.failed:
-        print(f"the same command tries failed runs again:\n  {_again(command)}", file=sys.stderr)
+        print(f"the same command tries failed runs again:\n  {command.again()}", file=sys.stderr)
     print(f"results: {folder}", file=sys.stderr)
     return FAILED if outcome.failed else 0
-
-
-def _again(command: Command) -> str:
-    words = ["python", "-m", "studies.run", command.study, "--scale", command.scale]
-    if command.seeds is not None:
-        words += ["--seeds", str(command.seeds)]
-    if command.workers != 1:
-        words += ["--workers", str(command.workers)]
-    for change in command.changes:
-        words += ["--set", change]
-    if command.results != Path("results"):
-        words += ["--results", str(command.results)]
-    return shlex.join(words)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def _answers(samples: pd.DataFrame, arm: str) -> Answers:
         keys = [part["seed"], part["question"].astype(str), part["sample"]]
         wide = part["earned"].groupby(keys).first().unstack("sample").sort_index()
         scores = pd.Series(average_at_k(wide.to_numpy()), wide.index)
-        answers[str(suite)] = scores.unstack("question").sort_index().sort_index(axis=1)
+        answers[str(suite)] = scores.unstack("question")
     return answers
 
 

@@ -19,8 +19,8 @@ ROWS = [
     (7, 1.0, False), (21, 0.25, True), (40, 1.0, False), (3, 0.0, False),
 ]  # fmt: skip
 LENGTHS = [6, 5, 6, 4, 3, 6, 5, 6, 1, 6, 4, 3, 6, 2, 2, 5, 4, 5, 6, 3, 6, 1]
-# Logs of ratios outside, near the edges of and inside the bounds 0.8 and 1.2 (1.3 = e^0.26, 0.7 = e^-0.36).
-LOG_RATIOS = [0.26, -0.36, 0.05, 0.7, -0.8, -0.04]
+# Logs of ratios outside, near the edges of and inside the bounds 0.8 and 1.2 (1.3 = e^0.26, 0.86 = e^-0.15).
+LOG_RATIOS = [0.26, -0.36, 0.14, 0.7, -0.8, -0.15]
 
 
 @dataclass(frozen=True)

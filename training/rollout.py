@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -62,6 +63,25 @@ class _RecordLogp:
         return torch.cat(self.logp, dim=1)
 
 
+@contextmanager
+def _ready(model: CausalLM) -> Iterator[None]:
+    """Put a model in evaluation mode and take away its own generation settings.
+
+    `generate` falls back on them for whatever it isn't told, and a repetition penalty, say, would change the
+    distribution that is sampled from.
+    """
+    from transformers import GenerationConfig
+
+    was_training, own = model.training, model.generation_config
+    model.eval()
+    model.generation_config = GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
+        model.train(was_training)
+
+
 @dataclass
 class TransformersSampler:
     """Samples with transformers' `generate`, in this process, from the model that is being trained."""
@@ -74,16 +94,13 @@ class TransformersSampler:
         # Prompts of like length share a batch: less padding.
         order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
         found: dict[int, Sampled] = {}
-        was_training = self.model.training
-        self.model.eval()
         devices = [self.model.device.index] if self.model.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        with _ready(self.model), torch.random.fork_rng(devices=devices):
             for start in range(0, len(order), sampling.batch_size):
                 chunk = order[start : start + sampling.batch_size]
                 torch.manual_seed(derive_seed(seed, "batch", start))
                 batch = self._generate([prompts[index] for index in chunk], sampling)
                 found.update(zip(chunk, batch, strict=True))
-        self.model.train(was_training)
         return [found[index] for index in range(len(prompts))]
 
     def _generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Sampled]:
@@ -93,24 +110,19 @@ class TransformersSampler:
         pad, eos = self.tokenizer.pad_token_id, self.tokenizer.eos_token_id
         ids = torch.tensor([[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts])
         mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])
-        greedy = (
-            {}
-            if sampling.temperature == 0
-            else {"temperature": sampling.temperature, "top_p": sampling.top_p}
-        )
+        warp = {"temperature": sampling.temperature, "top_k": 0, "top_p": sampling.top_p}
+        draws = sampling.temperature > 0
         recorder = _RecordLogp(sampling.temperature)
         with torch.no_grad():
             sequences = self.model.generate(
                 ids.to(self.model.device),
                 attention_mask=mask.to(self.model.device),
-                # Everything is spelled out: a model's own generation_config must not change the distribution.
                 generation_config=GenerationConfig(
-                    do_sample=bool(greedy),
-                    top_k=0 if greedy else None,
+                    do_sample=draws,
                     max_new_tokens=sampling.max_tokens,
                     eos_token_id=eos,
                     pad_token_id=pad,
-                    **greedy,
+                    **(warp if draws else {}),
                 ),
                 logits_processor=LogitsProcessorList([recorder]),
             )

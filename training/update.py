@@ -62,17 +62,22 @@ def _count_selected(report: UpdateReport, plan: StepPlan, step: TokenBatch) -> N
 
 
 def _count_tokens(
-    report: UpdateReport, policy: PolicyTokens, found: Sequence[Coefficients], batch: TokenBatch
+    report: UpdateReport,
+    policy: PolicyTokens,
+    plan: StepPlan,
+    found: Sequence[Coefficients],
+    batch: TokenBatch,
 ) -> None:
     mask = batch.response_mask
     report.rows += len(mask)
     report.tokens += int(mask.sum())
     if policy.entropy is not None:
         report.entropy += float(policy.entropy.detach()[mask].sum())
-    for coefficients in found:
+    for term, coefficients in zip(plan.plans, found, strict=True):
         if coefficients.ratio is not None and coefficients.stable is not None:
             trained = coefficients.logp != 0
-            dropped = mask & (coefficients.stable == 0)
+            # A term computes masks on rows that it does not train on, too.
+            dropped = mask & (coefficients.stable == 0) & (term.scale != 0)[:, None]
             report.term_tokens += int((trained | dropped).sum())
             report.ratio += float(coefficients.ratio[trained | dropped].sum())
             report.masked += float((1.0 - coefficients.stable)[trained | dropped].sum())
@@ -108,15 +113,21 @@ def _active_rows(plan: StepPlan, rows: Sequence[Response]) -> list[int]:
 
 
 def _backward(
-    engine: Engine, plan: StepPlan, step: TokenBatch, rows: Sequence[Response], *, entropy: bool, last: bool
+    engine: Engine,
+    plan: StepPlan,
+    step: TokenBatch,
+    rows: Sequence[Response],
+    *,
+    needs: frozenset[str],
+    last: bool,
 ) -> UpdateReport:
     """Backpropagate the micro-batch of `rows`, which are those of `step` and `plan`."""
     report = UpdateReport()
-    scores = engine.score(collate(rows, engine.device), entropy_gradient=entropy)
+    scores = engine.score(collate(rows, engine.device), entropy_gradient="entropy" in needs)
     # The micro-batch may be narrower than the step: what is padded lies outside the response mask.
     missing = step.response_mask.shape[1] - scores.logp.shape[1]
     policy = PolicyTokens(pad(scores.logp, (0, missing)), pad(scores.entropy, (0, missing)))
-    if step.behavior_logp is None:
+    if "behavior_logp" in needs and step.behavior_logp is None:
         # Nothing was updated since these rows were sampled: the behavior policy is the policy itself.
         step = dataclasses.replace(step, behavior_logp=policy.logp.detach())
     found = plan.coefficients(policy, step)
@@ -125,7 +136,7 @@ def _backward(
         raise NotFiniteError(f"the loss is {float(loss)}", _evidence(rows, policy, found))
     engine.backward(loss, last=last)
     report.loss = float(loss.detach())
-    _count_tokens(report, policy, found, step)
+    _count_tokens(report, policy, plan, found, step)
     return report
 
 
@@ -171,7 +182,7 @@ def update(
             plan.rows(index),
             step.rows(index),
             [rows[active[i]] for i in chosen],
-            entropy="entropy" in algorithm.needs,
+            needs=algorithm.needs,
             last=position == len(packed) - 1,
         )
         report.add(part)

@@ -48,6 +48,12 @@ def test_the_rest_is_taken_off_once():
     assert score.standard_error**2 == pytest.approx(5 / 48, rel=1e-12)
 
 
+def test_a_component_estimated_below_zero_counts_as_zero():
+    # All means are .5 and the rest is ±.5: V_question = V_seed = 0, V_rest = 4(.25)/(1·1·4) = SE².
+    score = mean_score([np.array([[1.0, 0.0], [0.0, 1.0]])])
+    assert score.standard_error**2 == pytest.approx(0.25, rel=1e-12)
+
+
 def test_the_macro_average_adds_questions_by_suite_and_keeps_the_seeds_shared():
     # Seed effects ±.25 in both suites do not average out; the suites' questions do, with weight 1/4 each.
     first = np.array([[0.75, 0.5, 0.25], [0.25, 0.0, -0.25]])

@@ -1,4 +1,5 @@
-import importlib
+import subprocess
+import sys
 
 import pytest
 import toy
@@ -84,10 +85,9 @@ def test_a_missing_file_is_refused():
         find_study("no/such.py")
 
 
-def test_a_neighbour_of_a_study_file_hides_no_package_of_the_project(tmp_path):
-    (tmp_path / "core.py").write_text("raise RuntimeError('the wrong core')")
-    (tmp_path / "study.py").write_text(
-        "from studies.study import Arm, Study\nSTUDY = Study('s', 'S', (Arm('a'),))"
-    )
-    assert find_study(str(tmp_path / "study.py")).name == "s"
-    importlib.reload(importlib.import_module("core.masks"))
+def test_a_neighbour_of_a_study_file_hides_no_package_that_is_imported_later(tmp_path):
+    (tmp_path / "optuna.py").write_text("raise RuntimeError('the wrong optuna')")
+    study = tmp_path / "study.py"
+    study.write_text("from studies.study import Arm, Study\nSTUDY = Study('s', 'S', (Arm('a'),))")
+    code = f"from studies.catalog import find_study\nfind_study({str(study)!r})\nimport studies.journal"
+    subprocess.run([sys.executable, "-c", code], check=True, env=toy.environment())

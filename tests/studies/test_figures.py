@@ -118,7 +118,7 @@ def test_smoothing_does_not_reach_into_steps_without_the_metric(tmp_path):
 
 
 def test_a_study_without_training_and_with_strange_names_is_drawn(tmp_path):
-    for name, arms in (("none", ("base",)), ("odd", ("base", "a $x_1 100% {", "_hidden"))):
+    for name, arms in (("none", ("base",)), ("odd", ("base", "a $x_1^$ 100% {", "_hidden"))):
         planted = Planted(tmp_path / name, arms, seeds=(0,))
         planted.write()
         assert write_dynamics(read_records(planted.folder)).stat().st_size > 10_000

@@ -19,7 +19,9 @@ def model(policy_path):
     """A policy whose distributions are far from uniform, so that warping them would show."""
     model = load_model(policy_path, "fp32")
     with torch.no_grad():
-        model.model.embed_tokens.weight.mul_(12.0)
+        model.model.norm.weight.mul_(20.0)
+        for parameter in model.model.layers.parameters():
+            parameter.mul_(10.0 if parameter.dim() == 2 else 1.0)
     return model
 
 

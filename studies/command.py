@@ -1,0 +1,73 @@
+"""What `python -m studies.run` is told."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Command:
+    """Run a study, or complete it: arms x seeds, then the table.
+
+    Finished runs are never repeated, interrupted ones go on from their last checkpoint, failed ones are tried
+    again.
+    """
+
+    study: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME_OR_FILE")] = ""
+    """Name of a study (see --list), or path of a Python file that defines STUDY."""
+    scale: str = "tiny"
+    """Name of a scale (see --list), or path of a Python file that defines SCALE."""
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Run seeds 0 to N-1; the study's own seeds if not given."""
+    workers: int = 1
+    """Runs at once, each in a process of its own."""
+    dry_run: bool = False
+    """Show what would be run, and what is there already."""
+    set: Annotated[
+        tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], tyro.conf.arg(metavar="KEY=VALUE ...")
+    ] = ()
+    """Change settings (train.steps=10) or an algorithm's arguments (grpo.clip_low=0.1); may be repeated."""
+    results: Path = Path("results")
+    """Folder for results; the study's own folder lies in it."""
+    list: bool = False
+    """Show studies, scales and algorithms."""
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The words that `--set` was given, in order."""
+        return tuple(word for group in self.set for word in group)
+
+    def again(self) -> str:
+        """Return the command line that says the same."""
+        words = ["python", "-m", "studies.run", self.study, "--scale", self.scale]
+        if self.seeds is not None:
+            words += ["--seeds", str(self.seeds)]
+        if self.workers != 1:
+            words += ["--workers", str(self.workers)]
+        for change in self.changes:
+            words += ["--set", change]
+        if self.results != Path("results"):
+            words += ["--results", str(self.results)]
+        return shlex.join(words)
+
+
+def read_command(arguments: Sequence[str] | None) -> Command:
+    """Return a command line, the process's own if None; --help and what cannot be parsed exit here.
+
+    `--set` takes all words that follow it: in `--set train.steps=10 ablation_gate` the study among them.
+    """
+    command = tyro.cli(
+        Command, prog="python -m studies.run", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    names = [word for word in command.changes if "=" not in word]
+    if command.study or len(names) != 1:
+        return command
+    pairs = tuple(word for word in command.changes if "=" in word)
+    return dataclasses.replace(command, study=names[0], set=(pairs,))
