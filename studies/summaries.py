@@ -99,7 +99,7 @@ def _answers(samples: pd.DataFrame, arm: str) -> Answers:
     answers = {}
     for suite, part in samples[samples["arm"] == arm].groupby("suite", observed=True):
         keys = [part["seed"], part["question"].astype(str), part["sample"]]
-        wide = part["earned"].groupby(keys).first().unstack("sample").sort_index()
+        wide = part["earned"].groupby(keys).first().unstack("sample")
         scores = pd.Series(average_at_k(wide.to_numpy()), wide.index)
         answers[str(suite)] = scores.unstack("question")
     return answers

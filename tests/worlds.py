@@ -82,7 +82,9 @@ def gradient(algorithm, world, parts=None, plan=None):
     for index in [torch.arange(len(logits))] if parts is None else parts:
         part = world.rows(index)
         policy = speak(part, logits[index])
-        surrogate(plan.rows(index).coefficients(policy, part.step), policy, part.step).backward()
+        loss = surrogate(plan.rows(index).coefficients(policy, part.step), policy, part.step)
+        assert loss.isfinite(), "a trainer refuses such a loss"
+        loss.backward()
     return torch.zeros_like(logits) if logits.grad is None else logits.grad
 
 

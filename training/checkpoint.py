@@ -33,7 +33,9 @@ def _sync(path: Path) -> None:
 
 
 def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], keep: int) -> None:
-    """Write the checkpoint of a step and drop all but the newest `keep`.
+    """Write the checkpoint of a step and drop all but the newest `keep` up to it.
+
+    Later ones are dropped too: a run that writes this step went back behind them, as they were damaged.
 
     Args:
         folder: Where the run's checkpoints lie.
@@ -47,12 +49,14 @@ def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], keep
     write(aside)
     manifest = {str(path.relative_to(aside)): _digest(path) for path in _files(aside)}
     (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1))
-    for path in [*_files(aside), aside / _MANIFEST, aside]:
+    for path in [*aside.rglob("*"), aside]:
         _sync(path)
     shutil.rmtree(final, ignore_errors=True)
     aside.rename(final)
     _sync(folder)
-    for old in _steps(folder)[:-keep]:
+    steps = _steps(folder)
+    kept = [old for old in steps if old <= step][-keep:]
+    for old in set(steps) - set(kept):
         shutil.rmtree(folder / f"step-{old:06d}")
 
 

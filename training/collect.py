@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from training.config import RolloutConfig
 from training.data import Question
-from training.prompts import Tokenizer
+from training.prompts import Tokenizer, decode
 from training.responses import Response
 from training.rollout import Sampled, Sampler, Sampling
 
@@ -52,6 +52,9 @@ def collect(questions: Sequence[Question], needs: frozenset[str], sources: Sourc
     """Return what an algorithm needs of rollouts and demonstrations for `questions`.
 
     Demonstrations carry reward 1: the training set holds verified ones.
+
+    Raises:
+        ValueError: There is neither a rollout nor a demonstration.
     """
     batch = Batch([], [], Counter())
     if "rollouts" in needs:
@@ -62,6 +65,11 @@ def collect(questions: Sequence[Question], needs: frozenset[str], sources: Sourc
             for q in questions
             if q.demonstration is not None
         ]
+    if not batch.responses:
+        raise ValueError(
+            f"none of the questions {[q.id for q in questions]} has a demonstration, so the step has nothing to "
+            "train on; leave such questions out of the training set"
+        )
     return batch
 
 
@@ -86,7 +94,7 @@ def _sample(questions: Sequence[Question], sources: Sources, seed: int, batch: B
 def response_text(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
     """Return a response as the grader reads it: special tokens kept, its end-of-sequence token not."""
     kept = tokens[:-1] if tokens and tokens[-1] == tokenizer.eos_token_id else tokens
-    return str(tokenizer.decode(kept, skip_special_tokens=False))
+    return decode(tokenizer, kept)
 
 
 def share(part: float, whole: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,8 +44,14 @@ class EngineConfig:
                 "engine.precision='bf16' at zero_stage 0 keeps no fp32 master weights, so small updates are "
                 "lost; use zero_stage 1, 2 or 3"
             )
+        if self.precision not in ("fp32", "bf16"):
+            raise ValueError(f"engine.precision={self.precision!r} must be 'fp32' or 'bf16'")
         if self.micro_batch_tokens < 1:
             raise ValueError(f"engine.micro_batch_tokens={self.micro_batch_tokens} must be at least 1")
+        for name in ("gradient_clip", "skip_norm_above"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value < math.inf:
+                raise ValueError(f"engine.{name}={value} must be None or a finite number above 0")
 
 
 @dataclass(frozen=True)
@@ -60,8 +67,11 @@ class OptimizerConfig:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 
     def __post_init__(self) -> None:
-        if self.learning_rate < 0:
-            raise ValueError(f"optimizer.learning_rate={self.learning_rate} must not be negative")
+        for name in ("learning_rate", "epsilon", "weight_decay", "warmup_steps"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"optimizer.{name}={getattr(self, name)} must be finite and not negative")
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise ValueError(f"optimizer.betas={self.betas} must be in [0, 1)")
 
 
 @dataclass(frozen=True)
@@ -87,11 +97,13 @@ class RolloutConfig:
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 
     def __post_init__(self) -> None:
+        if self.backend != "transformers":
+            raise ValueError(f"rollout.backend={self.backend!r} must be 'transformers'")
         for name in ("samples", "max_prompt_tokens", "max_response_tokens", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"rollout.{name}={getattr(self, name)} must be at least 1")
-        if self.temperature <= 0:
-            raise ValueError(f"rollout.temperature={self.temperature} must be above 0")
+        if not 0.0 < self.temperature < math.inf:
+            raise ValueError(f"rollout.temperature={self.temperature} must be a finite number above 0")
 
 
 @dataclass(frozen=True)

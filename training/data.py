@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from training.config import TrainConfig
-from training.prompts import Tokenizer, encode, render_prompt
+from training.prompts import Tokenizer, decode, encode, render_prompt
 from training.seeds import derive_seed
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,9 @@ def _rows(source: str) -> Iterator[Mapping[str, Any]]:
 def _answer(value: object) -> str | tuple[str, ...]:
     """Return the gold answer as text; raise ValueError where there is none."""
     forms = value if isinstance(value, list | tuple) else [value]
-    texts = tuple(str(form).strip() for form in forms if form is not None and str(form).strip())
+    # A column of numbers holds NaN where a number is missing.
+    texts = tuple(str(form).strip() for form in forms if form is not None and form == form)
+    texts = tuple(text for text in texts if text)
     if not texts:
         raise ValueError("is null or empty")
     return texts[0] if len(texts) == 1 else texts
@@ -81,7 +83,7 @@ def check_train_file(source: str) -> int:
         ValueError: A column is missing, or a row has an empty prompt or no answer; the message names file,
             row (from 0) and column.
     """
-    count = 0
+    seen: dict[int, int] = {}
     for index, row in enumerate(_rows(source)):
         for column, check in (
             ("prompt", lambda row: _messages(row["prompt"])),
@@ -93,10 +95,15 @@ def check_train_file(source: str) -> int:
             except (ValueError, TypeError, KeyError) as error:
                 label = "reward_model.ground_truth" if column == "reward_model" else column
                 raise ValueError(f"{source}: row {index}, column {label!r} {error}") from error
-        count += 1
-    if count == 0:
+        question = int(row["extra_info"]["index"])
+        # Rows of one id would be taken for responses to one question.
+        if seen.setdefault(question, index) != index:
+            raise ValueError(
+                f"{source}: row {index}, column 'extra_info.index' {question} is that of row {seen[question]} too"
+            )
+    if not seen:
         raise ValueError(f"{source}: holds no rows")
-    return count
+    return len(seen)
 
 
 def _demonstration(
@@ -111,7 +118,7 @@ def _demonstration(
     if prompt.endswith("<think>\n"):
         text = text.removeprefix("<think>\n")
     tokens = encode(tokenizer, text)
-    back = tokenizer.decode(tokens, skip_special_tokens=False)
+    back = decode(tokenizer, tokens)
     if unicodedata.normalize("NFC", back) != unicodedata.normalize("NFC", text):
         raise ValueError(
             f"column 'target' reads back as {back[:200]!r} from the tokens of {tokenizer.name_or_path!r}, "

@@ -65,6 +65,8 @@ def load_model(path: str, precision: str, *, gradient_checkpointing: bool = Fals
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
+            if hasattr(module, "attention_dropout"):
+                module.attention_dropout = 0.0
     return model
 
 

@@ -48,6 +48,11 @@ def render_prompt(tokenizer: Tokenizer, messages: Messages, template: str | None
     )
 
 
+def decode(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
+    """Return the text of token ids as it is: special tokens kept, no space tidied away."""
+    return str(tokenizer.decode(list(tokens), skip_special_tokens=False))
+
+
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:
     """Return the token ids of a rendered text: nothing is added, no beginning-of-sequence either."""
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -94,16 +94,18 @@ def token_batch(rows: Sequence[Response], device: torch.device) -> TokenBatch:
     )
 
 
-def micro_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Return row indices packed so that rows × longest row stays within `budget` tokens.
+def micro_batches(rows: Sequence[Response], budget: int) -> list[list[int]]:
+    """Return row indices packed so that rows × (longest prompt + longest response) is at most `budget`.
 
     Rows of like length share a micro-batch. A row longer than the budget gets one of its own.
     """
     packed: list[list[int]] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        # Descending order: a micro-batch's first row is its longest.
-        if packed and lengths[packed[-1][0]] * (len(packed[-1]) + 1) <= budget:
+    prompt = response = 0
+    for index in sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i)):
+        prompt, response = max(prompt, len(rows[index].prompt)), max(response, len(rows[index].tokens))
+        if packed and (len(packed[-1]) + 1) * (prompt + response) <= budget:
             packed[-1].append(index)
         else:
             packed.append([index])
+            prompt, response = len(rows[index].prompt), len(rows[index].tokens)
     return packed

@@ -86,7 +86,7 @@ def _count_tokens(
 def behavior_logp(engine: Engine, rows: Sequence[Response], micro_batch_tokens: int) -> list[Tensor]:
     """Return each row's log-probs under the policy as it is now, before any update."""
     found: dict[int, Tensor] = {}
-    for index in micro_batches([len(row) for row in rows], micro_batch_tokens):
+    for index in micro_batches(rows, micro_batch_tokens):
         chosen = [rows[i] for i in index]
         with torch.no_grad():
             logp = engine.score(collate(chosen, engine.device)).logp
@@ -174,7 +174,7 @@ def update(
     report = UpdateReport()
     _count_selected(report, plan, step)
     active = _active_rows(plan, rows)
-    packed = micro_batches([len(rows[i]) for i in active], engine.config.micro_batch_tokens)
+    packed = micro_batches([rows[i] for i in active], engine.config.micro_batch_tokens)
     for position, chosen in enumerate(packed):
         index = torch.tensor([active[i] for i in chosen], device=engine.device)
         part = _backward(

@@ -5,6 +5,17 @@ import inspect
 import pytest
 
 from algorithms import ALGORITHMS
+from core import (
+    Algorithm,
+    BehaviorPolicy,
+    ClipMask,
+    GroupRelative,
+    PolicyGradient,
+    Rollouts,
+    SequenceLikelihood,
+    SequenceMean,
+    Term,
+)
 
 VARIANTS = {
     "grpo": [{"normalize_std": False, "clip_low": 0.1, "clip_high": 0.4}],
@@ -16,6 +27,12 @@ VARIANTS = {
     ],
     "hpt_equations": [{"gate": 0.25, "sft_weight": 0.3}],
 }
+
+SEQUENCE = PolicyGradient(
+    ClipMask(), BehaviorPolicy(), GroupRelative("rollouts_and_demonstrations"), SequenceLikelihood()
+)
+# Parts that no registered algorithm has; the suites hold for them too.
+COMPOSED = {"parts/sequence": Algorithm("sequence", (Term(SEQUENCE, Rollouts(), SequenceMean()),))}
 
 
 def defaults(name):
@@ -34,7 +51,7 @@ def built():
 
 def stages():
     """Return the algorithm of every stage; what two entries share comes once."""
-    found = {}
+    found = {algorithm: name for name, algorithm in COMPOSED.items()}
     for case in built():
         name, arguments = case.values
         for position, stage in enumerate(ALGORITHMS[name](**arguments).stages):

@@ -19,9 +19,10 @@ def test_micro_batches_do_not_change_the_gradient(algorithm, world, count):
     assert_same(gradient(algorithm, world, parts), gradient(algorithm, world))
 
 
-def test_micro_batches_of_one_row_in_any_order_do_not_change_the_gradient(algorithm, world):
+@pytest.mark.parametrize("size", [1, 5])
+def test_micro_batches_of_rows_in_any_order_do_not_change_the_gradient(algorithm, world, size):
     order = torch.randperm(len(world.logits), generator=torch.Generator().manual_seed(1))
-    assert_same(gradient(algorithm, world, order.split(1)), gradient(algorithm, world))
+    assert_same(gradient(algorithm, world, order.split(size)), gradient(algorithm, world))
 
 
 def test_row_order_does_not_change_the_gradient(algorithm, world):

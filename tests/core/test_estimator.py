@@ -59,10 +59,63 @@ def test_the_current_policy_as_denominator_makes_every_ratio_one():
     assert (found.ratio == 1.0).all()
 
 
+@dataclasses.dataclass(frozen=True)
+class HalfTrust:
+    """A mask with weights between 0 and 1, as no hard clip has."""
+
+    def __call__(self, ratio, advantage, policy, batch):
+        return torch.where(ratio > 1, 0.5, 0.25).to(ratio.dtype)
+
+
+def test_a_mask_between_zero_and_one_scales_the_coefficient():
+    whole = coefficients(TOKENWISE).logp
+    found = coefficients(dataclasses.replace(TOKENWISE, mask=HalfTrust())).logp
+    close(found / 2, (whole * torch.tensor([[0.25, 0.125, 0], [0.125, 0.125, 0.125]])).tolist())
+
+
+def test_a_clipped_token_whose_ratio_overflowed_has_coefficient_zero():
+    policy = PolicyTokens(torch.full((2, 3), 5000.0, dtype=torch.float64))
+    found = coefficients(dataclasses.replace(TOKENWISE, mask=ClipMask()), policy)
+    assert found.ratio[STEP.response_mask].isinf().all()
+    assert not found.logp.any()
+
+
+@dataclasses.dataclass(frozen=True)
+class SquaredPolicy:
+    """A denominator computed from the policy, as shaped ones are."""
+
+    def __call__(self, policy, batch):
+        assert policy.logp.isfinite().all()
+        return 2 * policy.logp
+
+
+def test_parts_never_see_log_probs_outside_the_response():
+    garbled = PolicyTokens(torch.where(STEP.response_mask, POLICY.logp, torch.nan))
+    found = coefficients(dataclasses.replace(TOKENWISE, denominator=SquaredPolicy()), garbled)
+    close(found.ratio, [[math.e, math.exp(3.5), 1], [math.e, math.exp(2.5), math.e]])
+
+
+def test_an_optional_field_is_read_as_zero_outside_the_response():
+    scrambled = torch.where(STEP.response_mask, STEP.behavior_logp, torch.nan)
+    found = BehaviorPolicy()(POLICY, dataclasses.replace(STEP, behavior_logp=scrambled))
+    assert torch.equal(found, torch.where(STEP.response_mask, STEP.behavior_logp, 0.0))
+
+
+def test_an_advantage_outside_the_response_has_no_coefficient():
+    found = TOKENWISE.coefficients(torch.ones(2, 3, dtype=torch.float64), POLICY, STEP)
+    assert torch.equal(found.logp != 0, STEP.response_mask)
+
+
+def test_a_sequence_likelihood_of_an_empty_response_is_finite():
+    empty = batch([1.0, 0.0], lengths=[0, 1])
+    assert not SequenceLikelihood()(torch.full((2, 2), torch.nan), empty)[0].any()
+
+
 def test_a_sequence_likelihood_gives_all_tokens_of_a_row_the_mean_log_ratio():
     found = coefficients(dataclasses.replace(TOKENWISE, likelihood=SequenceLikelihood()))
     first, second = 2 * math.exp(0.5 / 2), 2 * math.exp(-1.5 / 3)
     close(found.logp, [[first, first, 0], [second] * 3])
+    close(found.ratio, [[first / 2, first / 2, 1], [second / 2] * 3])
 
 
 def test_a_part_says_what_it_reads_and_the_rows_lack():

@@ -11,7 +11,15 @@ from studies.directories import run_directory
 from studies.record import AlgorithmRecord, RunConfig, to_json
 from training.config import TrainConfig
 
-SUITES = ("add", "sub")
+SIDES = {"add": "in_distribution", "sub": "out_of_distribution"}
+
+
+def solved(arm, seed, suite, question, sample):
+    """Base: the first of 4 additions. Others: the first 2, and of the third one sample of two."""
+    known = 1 if arm == "base" else 2
+    if question == known and arm != "base":
+        return "correct" if sample == 0 else "wrong"
+    return "correct" if question < known else "wrong"
 
 
 @dataclass

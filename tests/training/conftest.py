@@ -13,18 +13,21 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def policy_path(tmp_path_factory):
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import AddedToken, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
-    characters = ["<pad>", "<eos>", "<user>", "<assistant>", "\\boxed{", *"0123456789+-=};abcdefgh \n"]
+    # For a Qwen2 model AutoTokenizer builds a Qwen2Tokenizer, which writes space and newline as Ġ and Ċ.
+    characters = ["<pad>", "<eos>", "<user>", "<assistant>", "\\boxed{", *"0123456789+-=};abcdefghĠĊ.<>/tink"]
     vocabulary = {character: index for index, character in enumerate(characters)}
-    backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<pad>"))
-    backend.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    backend.add_special_tokens(["<pad>", "<eos>", "<user>", "<assistant>"])
-    backend.add_tokens(["\\boxed{"])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=backend, eos_token="<eos>", pad_token="<pad>", unk_token="<pad>"
+    tokenizer = Qwen2Tokenizer(
+        vocab=vocabulary,
+        merges=[],
+        unk_token="<pad>",
+        eos_token="<eos>",
+        pad_token="<pad>",
+        additional_special_tokens=["<user>", "<assistant>"],
+        clean_up_tokenization_spaces=False,
     )
+    tokenizer.add_tokens([AddedToken("\\boxed{", normalized=False)])
     tokenizer.chat_template = (
         "{% for m in messages %}<user>{{ m.content }}{% endfor %}"
         "{% if add_generation_prompt %}<assistant>{% endif %}"

@@ -64,7 +64,7 @@ def test_gradient_checkpointing_recomputes_layers_and_changes_no_gradient(policy
     for checkpointing in (False, True):
         model = load_model(policy_path, "fp32", gradient_checkpointing=checkpointing)
         seen = []
-        model.model.layers[0].mlp.register_forward_hook(lambda *_, seen=seen: seen.append(1))
+        model.model.layers[0].register_forward_pre_hook(lambda *_, seen=seen: seen.append(1))
         gradients.append(gradient(model))
         calls.append(len(seen))
     assert calls == [1, 2]

@@ -30,7 +30,8 @@ SUITES: dict[str, tuple[Operation, int]] = {
     "subtract2": ("-", 2),
     "subtract3": ("-", 3),
 }
-TRAINED = ("add2", "add3", "add4", "add5")
+# Share of the training questions: more of what the base policy can't do yet.
+TRAINED = {"add2": 1, "add3": 2, "add4": 3, "add5": 4}
 
 
 def distinct_problems(
@@ -96,7 +97,8 @@ def build_data(folder: Path) -> None:
         lines = [json.dumps(row) + "\n" for row in suite_rows(problems, name)]
         (folder / "eval" / f"{name}.jsonl").write_text("".join(lines))
     rng = random.Random(f"{SEED} training")
-    kinds = [SUITES[rng.choice(TRAINED)] for _ in range(TRAINING_ROWS)]
+    names = rng.choices(list(TRAINED), list(TRAINED.values()), k=TRAINING_ROWS)
+    kinds = [SUITES[name] for name in names]
     rows = [training_row(i, p) for i, p in enumerate(distinct_problems(rng, kinds, taken))]
     write_training(folder / "train.parquet", rows)
 

@@ -1,0 +1,36 @@
+"""From messages to the text and the tokens that the model reads."""
+
+import pytest
+
+from training.prompts import encode, render_prompt
+
+MESSAGES = [{"role": "user", "content": "12+3="}]
+
+
+def test_the_tokenizers_chat_template_is_the_default(tokenizer):
+    assert render_prompt(tokenizer, MESSAGES, None) == "<user>12+3=<assistant>"
+
+
+def test_a_named_template_takes_the_place_of_a_chat_template(tokenizer):
+    tokenizer.chat_template = None
+    assert render_prompt(tokenizer, MESSAGES, "question_answer") == (
+        "Question:\n12+3=\nPlease reason step by step, and put your final answer within \\boxed{}.\n"
+        "Answer:\nLet's think step by step."
+    )
+
+
+def test_without_either_the_tokenizer_and_the_templates_are_named(tokenizer, policy_path):
+    tokenizer.chat_template = None
+    with pytest.raises(ValueError, match=r"no chat template; set train\.prompt_template.*question_answer") as e:
+        render_prompt(tokenizer, MESSAGES, None)
+    assert policy_path in str(e.value)
+
+
+def test_an_unknown_template_is_refused(tokenizer):
+    with pytest.raises(ValueError, match=r"prompt_template='qa' is none of \['question_answer'\]"):
+        render_prompt(tokenizer, MESSAGES, "qa")
+
+
+def test_encoding_adds_no_special_token_and_keeps_those_in_the_text(tokenizer):
+    ids = encode(tokenizer, "<user>12<assistant>")
+    assert tokenizer.convert_ids_to_tokens(ids) == ["<user>", "1", "2", "<assistant>"]
