@@ -42,7 +42,7 @@ class Panel(NamedTuple):
 PANELS = (
     Panel("rollout/solve_rate", "Solve rate in training", "rollouts solved (%)", 100),
     Panel("data/offline_row_share", "Offline share", "demonstrations in trained rows (%)", 100),
-    Panel("policy/entropy", "Entropy of the policy", "nats per trained token"),
+    Panel("rollout/entropy", "Entropy of the policy", "nats per sampled token"),
     Panel("rollout/response_tokens", "Response length", "tokens per response"),
 )
 
@@ -118,11 +118,14 @@ def _arms(records: Records) -> list[Arm]:
 
 
 def _draw(axes: Axes, panel: Panel, arms: Sequence[Arm], window: int) -> None:
-    absent, imitating = [], []
+    absent, imitating, level_arms = [], [], []
     for arm in arms:
         curves = arm.curves(panel.metric, window) * panel.factor
         if curves.empty:
             absent.append(arm.name)
+            continue
+        if (level := constant_share(curves, panel)) is not None:
+            level_arms.append(f"{arm.name} {level:.0f} %")
             continue
         if panel.metric == "rollout/response_tokens" and arm.metrics["rollout/solve_rate"].isna().any():
             imitating.append(arm.name)
@@ -133,23 +136,37 @@ def _draw(axes: Axes, panel: Panel, arms: Sequence[Arm], window: int) -> None:
             low, high = curves.min(axis=1), curves.max(axis=1)
             axes.fill_between(curves.index, low, high, color=arm.color, alpha=0.15, lw=0)
     remarks = [f"not measured: {', '.join(absent)}"] if absent else []
+    remarks += [f"throughout: {', '.join(level_arms)}"] if level_arms else []
     remarks += [f"of demonstrations while nothing is sampled: {', '.join(imitating)}"] if imitating else []
     _dress(axes, panel, "; ".join(remarks))
+
+
+def constant_share(curves: pd.DataFrame, panel: Panel) -> float | None:
+    """Return the share that an arm has by construction, all of 0 or all of 100 %; None if it varies.
+
+    Such arms are named, not drawn: their lines would leave the others no room.
+    """
+    if panel.metric != "data/offline_row_share":
+        return None
+    levels = set(curves.stack())
+    return levels.pop() if len(levels) == 1 and levels <= {0.0, 100.0} else None
 
 
 def _dress(axes: Axes, panel: Panel, remark: str) -> None:
     """Add heading, remark, labels and limits."""
     axes.set_title(panel.heading, loc="left", weight="bold", pad=18)
     shown = textwrap.shorten(remark, 88, placeholder=" …")
-    axes.text(0, 1.03, shown, transform=axes.transAxes, size=8, color=GREY)
+    axes.text(0, 1.03, _literal(shown), transform=axes.transAxes, size=8, color=GREY)
     axes.set_xlabel("step")
     axes.set_ylabel(panel.unit)
     axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
     axes.grid(color="#e4e4e4", lw=0.6)
     axes.set_axisbelow(True)
     axes.margins(x=0.01)
-    if panel.unit.endswith("(%)"):
+    if panel.metric == "rollout/solve_rate":
         axes.set_ylim(0, 100)
+    elif panel.unit.endswith("(%)"):
+        axes.set_ylim(bottom=0)
 
 
 def _add_legend(figure: Figure, title: str, arms: Sequence[Arm]) -> None:
@@ -169,6 +186,10 @@ def _add_legend(figure: Figure, title: str, arms: Sequence[Arm]) -> None:
     legend.get_title().set(size=12, weight="bold")
 
 
-def _wrapped(text: str, width: int) -> str:
+def _literal(text: str) -> str:
     # A dollar sign would start a formula.
-    return textwrap.fill(" ".join(text.split()), width).replace("$", r"\$")
+    return text.replace("$", r"\$")
+
+
+def _wrapped(text: str, width: int) -> str:
+    return _literal(textwrap.fill(" ".join(text.split()), width))

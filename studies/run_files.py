@@ -20,10 +20,10 @@ METRICS = (
     "data/rows",
     "data/offline_row_share",
     "data/offline_token_share",
-    "train/tokens",
+    "data/tokens",
     "rollout/solve_rate",
     "rollout/response_tokens",
-    "policy/entropy",
+    "rollout/entropy",
 )
 
 

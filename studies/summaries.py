@@ -157,7 +157,7 @@ def _training(records: Records, arm: str) -> dict[str, float]:
     metrics = records.metrics[records.metrics["arm"] == arm]
     return values | {
         "offline_rows": _offline_share(metrics, "data/offline_row_share", "data/rows"),
-        "offline_tokens": _offline_share(metrics, "data/offline_token_share", "train/tokens"),
+        "offline_tokens": _offline_share(metrics, "data/offline_token_share", "data/tokens"),
     }
 
 

@@ -168,6 +168,7 @@ def _update_metrics(report: UpdateReport) -> dict[str, Any]:
         "policy/ratio": share(report.ratio, report.term_tokens),
         "policy/masked_share": share(report.masked, report.term_tokens),
         "data/rows": report.selected_rows,
+        "data/tokens": report.selected_tokens,
         "data/offline_row_share": share(report.offline_rows, report.selected_rows),
         "data/offline_token_share": share(report.offline_tokens, report.selected_tokens),
     }

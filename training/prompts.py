@@ -50,7 +50,7 @@ def render_prompt(tokenizer: Tokenizer, messages: Messages, template: str | None
 
 def decode(tokenizer: Tokenizer, tokens: Sequence[int]) -> str:
     """Return the text of token ids as it is: special tokens kept, no space tidied away."""
-    return str(tokenizer.decode(list(tokens), skip_special_tokens=False))
+    return str(tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 def encode(tokenizer: Tokenizer, text: str) -> list[int]:

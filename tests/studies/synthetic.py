@@ -93,7 +93,7 @@ class Planted:
     def _step(self, arm, seed, step) -> dict:
         return {
             "step": step,
-            "train/tokens": 100,
+            "data/tokens": 100,
             "data/rows": 10,
             "data/offline_row_share": 0.0,
             "data/offline_token_share": 0.0,
@@ -101,7 +101,7 @@ class Planted:
             "rollout/solve_rates": [[0, 0.5]],
             "rollout/response_tokens": 20.0,
             "rollout/outcomes": {"correct": 1},
-            "policy/entropy": 0.5,
+            "rollout/entropy": 0.5,
         } | self.metrics(arm, seed, step)
 
     def _write_samples(self, arm, seed, protocol, directory) -> None:

@@ -16,7 +16,7 @@ ARMS = ("base", "sft", "grpo")
 def metrics(arm, seed, step):
     """Solve rates of seeds 0, 1, 2: .1, .2, .6; SFT samples nothing."""
     rate = None if arm == "sft" else (0.1, 0.2, 0.6)[seed]
-    return {"rollout/solve_rate": rate, "policy/entropy": 1 / step}
+    return {"rollout/solve_rate": rate, "rollout/entropy": 1 / step}
 
 
 @pytest.fixture
@@ -99,9 +99,24 @@ def test_smoothing_is_odd_and_none_for_short_runs(planted):
     assert smoothing_window(frame.assign(step=500)) == 25
 
 
+def test_an_offline_share_that_is_so_by_construction_is_named_and_not_drawn(tmp_path, monkeypatch):
+    def shares(arm, seed, step):
+        return {"data/offline_row_share": {"sft": 1.0, "grpo": 0.0, "hpt": 0.1 * step}[arm]}
+
+    study = Planted(tmp_path / "toy", ("base", "sft", "grpo", "hpt"), metrics=shares, steps=4)
+    study.write()
+    kept = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *a, **k: kept.append(self))
+    write_dynamics(read_records(study.folder))
+    (axes,) = (axes for axes in kept[0].axes if axes.get_title(loc="left") == "Offline share")
+    (line,) = axes.lines
+    assert max(line.get_ydata()) <= 40
+    assert "throughout: sft 100 %, grpo 0 %" in texts(axes)
+
+
 def test_smoothing_is_a_centred_mean(planted):
     arm = figures._arms(read_records(planted.folder))[0]
-    curve = arm.curves("policy/entropy", 3)[0]
+    curve = arm.curves("rollout/entropy", 3)[0]
     expected = [(1 + 1 / 2) / 2, (1 + 1 / 2 + 1 / 3) / 3, (1 / 2 + 1 / 3 + 1 / 4) / 3, (1 / 3 + 1 / 4) / 2]
     assert list(curve) == pytest.approx(expected)
     assert not any(map(math.isnan, curve))

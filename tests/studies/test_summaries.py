@@ -60,7 +60,7 @@ def test_offline_shares_are_of_the_runs_total(tmp_path):
     def metrics(arm, seed, step):
         # Rows: (1·10 + .5·30 + nothing)/40 = .625; tokens: (1·100 + 0·300)/400 = .25.
         shares = {1: (10, 1.0, 100, 1.0), 2: (30, 0.5, 300, 0.0), 3: (0, None, 0, None)}
-        names = ("data/rows", "data/offline_row_share", "train/tokens", "data/offline_token_share")
+        names = ("data/rows", "data/offline_row_share", "data/tokens", "data/offline_token_share")
         return dict(zip(names, shares[step], strict=True))
 
     planted = Planted(tmp_path / "toy", metrics=metrics)

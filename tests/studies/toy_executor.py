@@ -19,9 +19,9 @@ METRICS = {
     "data/rows": 4,
     "data/offline_row_share": 0.0,
     "data/offline_token_share": 0.0,
-    "train/tokens": 10,
+    "data/tokens": 10,
     "rollout/response_tokens": 5.0,
-    "policy/entropy": 0.5,
+    "rollout/entropy": 0.5,
 }
 CHECKPOINT_EVERY = 2
 
