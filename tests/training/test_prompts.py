@@ -2,7 +2,7 @@
 
 import pytest
 
-from training.prompts import encode, render_prompt
+from training.prompts import decode, encode, render_prompt
 
 MESSAGES = [{"role": "user", "content": "12+3="}]
 
@@ -21,7 +21,9 @@ def test_a_named_template_takes_the_place_of_a_chat_template(tokenizer):
 
 def test_without_either_the_tokenizer_and_the_templates_are_named(tokenizer, policy_path):
     tokenizer.chat_template = None
-    with pytest.raises(ValueError, match=r"no chat template; set train\.prompt_template.*question_answer") as e:
+    with pytest.raises(
+        ValueError, match=r"no chat template; set train\.prompt_template.*question_answer"
+    ) as e:
         render_prompt(tokenizer, MESSAGES, None)
     assert policy_path in str(e.value)
 
@@ -34,3 +36,10 @@ def test_an_unknown_template_is_refused(tokenizer):
 def test_encoding_adds_no_special_token_and_keeps_those_in_the_text(tokenizer):
     ids = encode(tokenizer, "<user>12<assistant>")
     assert tokenizer.convert_ids_to_tokens(ids) == ["<user>", "1", "2", "<assistant>"]
+
+
+def test_decoding_gives_back_what_was_encoded(tokenizer):
+    tokenizer.clean_up_tokenization_spaces = True
+    tokenizer.clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output = True
+    text = "<user>1 . 2\n\\boxed{3}<eos>"
+    assert decode(tokenizer, encode(tokenizer, text)) == text
