@@ -1,7 +1,8 @@
 """Aggregations: how the tokens of a whole optimizer step are averaged.
 
 Each returns one factor a row, from counts over all rows of all ranks, so that splitting the step into
-micro-batches can't change it. Rows that a term does not select count only where said.
+micro-batches can't change it. Rows that a term does not select count only where said; selected rows without
+a token count as rows.
 """
 
 from __future__ import annotations

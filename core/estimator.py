@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -46,7 +46,10 @@ class PolicyGradient:
     ) -> Coefficients:
         """Return c_t, with the ratio and mask it was made of; 0 outside the response mask."""
         logp = torch.where(batch.response_mask, policy.logp.detach(), 0.0)
-        policy = PolicyTokens(logp, None if policy.entropy is None else policy.entropy.detach())
+        entropy = policy.entropy
+        if entropy is not None:
+            entropy = torch.where(batch.response_mask, entropy.detach(), 0.0)
+        policy = PolicyTokens(logp, entropy)
         advantage = advantage.to(logp.dtype)
         log_ratio = self.likelihood(logp - self.denominator(policy, batch), batch)
         # Select before exp: a padded position may hold anything.
@@ -111,6 +114,11 @@ class StepPlan:
 
     def coefficients(self, policy: PolicyTokens, batch: TokenBatch) -> tuple[Coefficients, ...]:
         """Return each term's coefficients on the rows that this is the plan of."""
+        if policy.logp.shape != batch.response_mask.shape:
+            raise ValueError(
+                f"PolicyTokens.logp has shape {tuple(policy.logp.shape)}, the batch's response_mask "
+                f"{tuple(batch.response_mask.shape)}; they must be equal"
+            )
         return tuple(
             term.coefficients(plan, policy, batch) for term, plan in zip(self.terms, self.plans, strict=True)
         )
@@ -180,7 +188,7 @@ class Curriculum:
     """Algorithms trained one after the other, each with a fresh optimizer (SFT, then GRPO)."""
 
     name: str
-    stages: tuple[Stage, ...] = field(default=())
+    stages: tuple[Stage, ...]
 
     def __post_init__(self) -> None:
         total = sum(stage.share for stage in self.stages)

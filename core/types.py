@@ -16,8 +16,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+PER_ROW = ("group", "is_demonstration", "reward")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class TokenBatch:
     """Responses of one optimizer step, or whole rows of it; log-probs are in nats.
 
@@ -33,7 +35,8 @@ class TokenBatch:
     reward: Float[Tensor, " batch"]
     """Reward of the whole response; 1 means solved."""
     behavior_logp: Float[Tensor, "batch token"] | None = None
-    """Log-probs under the policy that sampled the rollouts, recomputed by the trainer."""
+    """Log-probs under the policy that sampled the rollouts, recomputed by the trainer; demonstrations have
+    theirs under the same policy, which did not sample them."""
     sampler_logp: Float[Tensor, "batch token"] | None = None
     """Log-probs that the rollout engine itself reported while sampling."""
     reference_logp: Float[Tensor, "batch token"] | None = None
@@ -45,10 +48,11 @@ class TokenBatch:
         rows, tokens = self.response_mask.shape
         for field in dataclasses.fields(self):
             tensor = getattr(self, field.name)
-            if tensor is not None and tensor.shape not in ((rows,), (rows, tokens)):
+            wanted = (rows,) if field.name in PER_ROW else (rows, tokens)
+            if tensor is not None and tensor.shape != wanted:
                 raise ValueError(
-                    f"TokenBatch.{field.name} has shape {tuple(tensor.shape)}; with a response_mask of "
-                    f"shape {(rows, tokens)} it must be {(rows,)} or {(rows, tokens)}"
+                    f"TokenBatch.{field.name} has shape {tuple(tensor.shape)}; beside a response_mask of "
+                    f"shape {(rows, tokens)} it must have {wanted}"
                 )
 
     def require(self, field: str, reader: object) -> Float[Tensor, "batch token"]:
@@ -69,9 +73,9 @@ class TokenBatch:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PolicyTokens:
-    """What the policy being trained says of each response token, in nats."""
+    """What the policy being trained says of each response token, in nats; shapes are the batch's."""
 
     logp: Float[Tensor, "batch token"]
     entropy: Float[Tensor, "batch token"] | None = None

@@ -67,8 +67,8 @@ def collect(questions: Sequence[Question], needs: frozenset[str], sources: Sourc
         ]
     if not batch.responses:
         raise ValueError(
-            f"none of the questions {[q.id for q in questions]} has a demonstration, so the step has nothing to "
-            "train on; leave such questions out of the training set"
+            f"none of the questions {[q.id for q in questions]} has a demonstration, so the step has nothing "
+            "to train on; leave such questions out of the training set"
         )
     return batch
 

@@ -99,7 +99,8 @@ def check_train_file(source: str) -> int:
         # Rows of one id would be taken for responses to one question.
         if seen.setdefault(question, index) != index:
             raise ValueError(
-                f"{source}: row {index}, column 'extra_info.index' {question} is that of row {seen[question]} too"
+                f"{source}: row {index}, column 'extra_info.index' {question} is that of row "
+                f"{seen[question]} too"
             )
     if not seen:
         raise ValueError(f"{source}: holds no rows")

@@ -60,7 +60,7 @@ def load_model(path: str, precision: str, *, gradient_checkpointing: bool = Fals
     model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=False)
     if gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        # transformers recomputes in training mode only; dropout, which that mode switches on too, is kept off.
+        # transformers recomputes in training mode only; the dropout of that mode is kept off.
         model.train()
         for module in model.modules():
             if isinstance(module, nn.Dropout):

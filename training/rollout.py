@@ -49,6 +49,9 @@ class _RecordLogp:
         self._pending: Tensor | None = None
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        # Greedy decoding would take token 0 for the largest of NaNs, and say nothing.
+        if scores.isnan().any():
+            raise ArithmeticError("the policy's logits are not numbers, so nothing can be sampled from it")
         self._collect(input_ids)
         self._pending = (scores.float() / self.temperature).log_softmax(dim=-1)
         return scores

@@ -1,5 +1,8 @@
 import dataclasses
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,9 +24,12 @@ from core import (
     Stage,
     Term,
     TokenLikelihood,
+    TokenMean,
     surrogate,
 )
 from tests.core.batches import batch
+
+PROJECT = Path(__file__).parents[2]
 
 STEP = dataclasses.replace(
     batch([1.0, 1.0], lengths=[2, 3]),
@@ -166,3 +172,22 @@ def test_a_batch_refuses_fields_that_do_not_fit_its_mask(field):
     wrong = torch.zeros(5, dtype=getattr(STEP, field).dtype)
     with pytest.raises(Exception, match=field):
         dataclasses.replace(STEP, **{field: wrong})
+
+
+def test_log_probs_of_another_shape_than_the_batch_are_refused_and_not_broadcast():
+    term = Term(
+        PolicyGradient(KeepAll(), CurrentPolicy(), Constant(1.0), TokenLikelihood()), Rollouts(), TokenMean()
+    )
+    plan = Algorithm("sft", (term,)).plan(STEP)
+    with pytest.raises(ValueError, match=r"PolicyTokens\.logp has shape \(2, 1\).*must be equal"):
+        plan.coefficients(PolicyTokens(torch.zeros(2, 1, dtype=torch.float64)), STEP)
+
+
+def test_a_reward_a_token_is_refused_where_one_a_row_is_due_also_without_type_checks():
+    code = (
+        "import torch; from core import TokenBatch; mask = torch.ones(2, 3, dtype=torch.bool); "
+        "TokenBatch(mask, torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.bool), torch.ones(2, 3))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
+    assert "ValueError: TokenBatch.reward has shape (2, 3)" in done.stderr
+    assert "must have (2,)" in done.stderr

@@ -1,8 +1,11 @@
 """A policy small enough to train in tests: characters as tokens, random weights, ordinary files."""
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 import torch
 
+from tests.training.parquet import row
 from training.config import EngineConfig, OptimizerConfig
 from training.engine import Engine
 from training.policy import ScoringPolicy, load_model, load_tokenizer
@@ -61,7 +64,8 @@ def make_engine(policy_path):
     """Return a builder of engines; each gets a policy of its own and is closed at the end."""
     engines = []
 
-    def make(optimizer=OptimizerConfig(learning_rate=1e-3), temperature=1.0, **settings):
+    def make(optimizer=None, temperature=1.0, **settings):
+        optimizer = optimizer or OptimizerConfig(learning_rate=1e-3)
         model = load_model(policy_path, settings.get("precision", "fp32"))
         engines.append(Engine(ScoringPolicy(model, temperature), EngineConfig(**settings), optimizer))
         return engines[-1]
@@ -69,3 +73,17 @@ def make_engine(policy_path):
     yield make
     for engine in engines:
         engine.close()
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return a writer of parquet files that returns their path; without rows it writes an empty table."""
+
+    def write(*rows, name="train.parquet", columns=None):
+        table = pyarrow.Table.from_pylist(list(rows) or [row(0)])
+        if not rows:
+            table = table.slice(0, 0)
+        pyarrow.parquet.write_table(table.select(columns or table.column_names), tmp_path / name)
+        return str(tmp_path / name)
+
+    return write

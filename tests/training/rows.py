@@ -20,8 +20,9 @@ def ragged_rows():
     """Return mixed, solved, failed and lone questions, their rows interleaved, demonstrations among them."""
     return [
         make_row(7, 6, 5, 1.0), make_row(3, 9, 2, 0.0), make_row(7, 6, 9, 0.0), make_row(4, 4, 7, 1.0),
-        make_row(7, 6, 4, 1.0, True), make_row(3, 9, 12, 0.0), make_row(5, 12, 3, 0.0), make_row(7, 6, 1, 0.0),
-        make_row(3, 9, 6, 1.0, True), make_row(4, 4, 3, 1.0), make_row(4, 4, 10, 1.0, True),
+        make_row(7, 6, 4, 1.0, True), make_row(3, 9, 12, 0.0), make_row(5, 12, 3, 0.0),
+        make_row(7, 6, 1, 0.0), make_row(3, 9, 6, 1.0, True), make_row(4, 4, 3, 1.0),
+        make_row(4, 4, 10, 1.0, True),
         make_row(5, 12, 8, 1.0), make_row(5, 12, 11, 1.0, True), make_row(5, 12, 5, 1.0),
     ]  # fmt: skip
 

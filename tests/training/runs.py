@@ -1,6 +1,7 @@
-"""Whole training runs on sums of two digits, small enough for tests; `python -m tests.training.runs` trains one.
+"""Whole training runs on sums of two digits, small enough for tests.
 
-Arguments: run directory, policy, algorithm, steps. The run can be killed and started again.
+`python -m tests.training.runs` trains one. Arguments: run directory, policy, algorithm, steps.
+The run can be killed and started again.
 """
 
 import json

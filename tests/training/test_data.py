@@ -1,44 +1,13 @@
 """Training questions from parquet files: what is read, and what is refused before anything else."""
 
 import logging
-from pathlib import Path
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 
+from tests.training.parquet import row
 from training.config import RolloutConfig, TrainConfig
-from training.data import check_train_file, load_questions, questions_of_step
+from training.data import load_questions, questions_of_step
 from training.prompts import decode
-
-SAMPLE = Path(__file__).parents[3] / "shared/training/train_sample_10.parquet"
-
-
-def turn(role, content):
-    return {"content": content, "role": role}
-
-
-def row(index, question="12+3=", target="1+2;\\boxed{15}", answer="15", system="abc"):
-    return {
-        "data_source": "synthetic",
-        "prompt": [turn("system", system), turn("user", question)],
-        "target": None if target is None else [turn("assistant", target)],
-        "ability": "math",
-        "reward_model": {"ground_truth": answer, "style": "rule"},
-        "extra_info": {"index": index, "split": "default"},
-    }
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(*rows, name="train.parquet", columns=None):
-        table = pyarrow.Table.from_pylist(list(rows) or [row(0)])
-        if not rows:
-            table = table.slice(0, 0)
-        pyarrow.parquet.write_table(table.select(columns or table.column_names), tmp_path / name)
-        return str(tmp_path / name)
-
-    return write
 
 
 def config(limit=50, prompt=40, questions=2, template=None):
@@ -133,50 +102,6 @@ def test_prompts_that_are_too_long_are_left_out_and_counted(write, tokenizer, ca
     assert f"{source}: 2 prompts are longer than 12 tokens" in caplog.text
 
 
-BAD_ROWS = {
-    "null answer": (row(5, answer=None), r"row 1, column 'reward_model\.ground_truth' is null or empty"),
-    "empty answer": (row(5, answer=" "), r"row 1, column 'reward_model\.ground_truth' is null or empty"),
-    "empty prompt": (row(5, question=" "), r"row 1, column 'prompt' is empty"),
-    "no user turn": ({**row(5), "prompt": [turn("system", "abc")]}, r"row 1, column 'prompt' is empty"),
-    "null prompt": ({**row(5), "prompt": None}, r"row 1, column 'prompt' is empty"),
-    "missing index": ({**row(5), "extra_info": {"split": "default"}}, r"row 1, column 'extra_info"),
-    "null extra_info": ({**row(5), "extra_info": None}, r"row 1, column 'extra_info"),
-    "null reward_model": ({**row(5), "reward_model": None}, r"row 1, column 'reward_model"),
-    "repeated index": (row(4), r"row 1, column 'extra_info\.index' 4 is that of row 0 too"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_ROWS)
-def test_a_bad_row_is_refused_naming_file_row_and_column(write, name):
-    bad, message = BAD_ROWS[name]
-    source = write(row(4), bad)
-    with pytest.raises(ValueError, match=message) as caught:
-        check_train_file(source)
-    assert str(caught.value).startswith(source)
-
-
-def test_an_answer_that_is_not_a_number_is_refused(write):
-    with pytest.raises(ValueError, match=r"row 0, column 'reward_model\.ground_truth'"):
-        check_train_file(write(row(0, answer=float("nan"))))
-
-
-@pytest.mark.parametrize("column", ["prompt", "target", "reward_model", "extra_info"])
-def test_a_missing_column_is_named(write, column):
-    source = write(row(0), columns=[name for name in row(0) if name != column])
-    with pytest.raises(ValueError, match=rf"train\.parquet: column '{column}' is missing"):
-        check_train_file(source)
-
-
-def test_files_that_hold_nothing_are_refused_by_name(write, tmp_path):
-    with pytest.raises(ValueError, match=r"train\.parquet: holds no rows"):
-        check_train_file(write())
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.parquet does not exist"):
-        check_train_file(str(tmp_path / "nowhere.parquet"))
-    (tmp_path / "torn.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(ValueError, match=r"torn\.parquet"):
-        check_train_file(str(tmp_path / "torn.parquet"))
-
-
 def test_too_few_questions_are_refused(write, tokenizer):
     with pytest.raises(ValueError, match=r"1 questions are fewer than train\.questions_per_step=2"):
         load_questions(write(row(0), row(1, "1+" * 30)), tokenizer, config())
@@ -185,16 +110,6 @@ def test_too_few_questions_are_refused(write, tokenizer):
 def test_bad_rows_are_refused_before_a_tokenizer_is_used(write):
     with pytest.raises(ValueError, match="row 1"):
         load_questions(write(row(0), row(1, answer=None)), None, config())
-
-
-def test_a_file_is_checked_to_its_last_row(write):
-    assert check_train_file(write(*[row(index) for index in range(7)])) == 7
-
-
-def test_the_sample_of_the_published_schema_is_read():
-    if not SAMPLE.is_file():
-        pytest.skip(f"{SAMPLE} is not here")
-    assert check_train_file(str(SAMPLE)) == 10
 
 
 def test_every_epoch_asks_every_question_once_in_a_new_order():

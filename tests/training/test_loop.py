@@ -18,11 +18,15 @@ from training.update import NotFiniteError
 
 ALL_METRICS = {
     "step", "train/learning_rate", "train/skipped_steps", "train/loss_surrogate", "train/gradient_norm",
-    "train/rows", "train/tokens", "policy/entropy", "policy/ratio", "policy/masked_share", "data/rows", "data/tokens",
-    "data/offline_row_share", "data/offline_token_share", "rollout/solve_rate", "rollout/solve_rates",
-    "rollout/response_tokens", "rollout/tokens", "rollout/entropy", "rollout/truncated_share",
-    "rollout/outcomes",
+    "train/rows", "train/tokens", "policy/entropy", "policy/ratio", "policy/masked_share", "data/rows",
+    "data/tokens", "data/offline_row_share", "data/offline_token_share", "rollout/solve_rate",
+    "rollout/solve_rates", "rollout/response_tokens", "rollout/tokens", "rollout/entropy",
+    "rollout/truncated_share", "rollout/outcomes",
 }  # fmt: skip
+
+
+def all_equal(pairs):
+    return [Verdict(1.0, "right") for _ in pairs]
 
 
 def test_the_same_seed_gives_the_same_run_and_another_does_not(policy_path, tmp_path):
@@ -103,9 +107,7 @@ def test_a_learning_rate_of_zero_trains_nothing(policy_path, tmp_path, make_engi
 
 def test_a_step_whose_rewards_are_all_equal_is_taken_with_a_zero_gradient(policy_path, tmp_path, make_engine):
     config = train_config(1, updates_per_step=1, optimizer=OptimizerConfig(learning_rate=0.1))
-    found = train(
-        tmp_path, policy_path, "grpo", config, reward=lambda pairs: [Verdict(1.0, "right") for _ in pairs]
-    )
+    found = train(tmp_path, policy_path, "grpo", config, reward=all_equal)
     (step,) = metrics(tmp_path)
     assert step["train/gradient_norm"] == 0.0
     assert step["train/skipped_steps"] == 0
@@ -154,9 +156,14 @@ def test_stages_begin_at_their_share_of_the_steps(steps, starts):
     assert stage_starts(sft_then_grpo(sft_share=0.3), steps) == starts
 
 
-def test_stages_train_their_own_algorithm_with_a_fresh_optimizer(policy_path, tmp_path):
-    train(tmp_path, policy_path, "sft_then_grpo", train_config(4))
+def test_stages_train_their_own_algorithm_with_a_fresh_optimizer(policy_path, tmp_path, make_engine):
+    config = train_config(4, updates_per_step=1, optimizer=OptimizerConfig(learning_rate=0.01))
+    found = train(tmp_path, policy_path, "sft_then_grpo", config, reward=all_equal)
     assert [step["data/offline_row_share"] for step in metrics(tmp_path)] == [1.0, 1.0, 0.0, 0.0]
+    after_sft = make_engine()
+    after_sft.load(tmp_path / "checkpoints" / "step-000002")
+    # Equal rewards give GRPO no gradient: moments kept from SFT would move the weights, decay alone does not.
+    assert torch.allclose(found, weights(after_sft) * (1 - 0.01 * 0.01) ** 2, rtol=1e-5, atol=1e-8)
 
 
 @pytest.mark.slow

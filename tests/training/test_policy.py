@@ -82,11 +82,14 @@ def test_bf16_logits_are_scored_in_fp32(policy_path):
     assert torch.allclose(scores.logp[0], expected, atol=1e-6)
 
 
-def test_a_policy_that_is_scored_uses_no_dropout(policy_path):
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_a_policy_is_trained_without_dropout(model, tmp_path, checkpointing):
+    model.config.attention_dropout = 0.5
+    model.save_pretrained(tmp_path)
+    policy = ScoringPolicy(load_model(str(tmp_path), "fp32", gradient_checkpointing=checkpointing))
     inputs = collate(ROWS, CPU)
-    for checkpointing in (False, True):
-        policy = ScoringPolicy(load_model(policy_path, "fp32", gradient_checkpointing=checkpointing))
-        assert torch.equal(policy(inputs).logp, policy(inputs).logp)
+    assert policy.model.config.attention_dropout == 0.5
+    assert torch.equal(policy(inputs).logp, policy(inputs).logp)
 
 
 def test_a_tokenizer_without_padding_pads_with_end_of_sequence(policy_path, tokenizer, tmp_path):

@@ -1,6 +1,7 @@
 """From messages to the text and the tokens that the model reads."""
 
 import pytest
+from tokenizers.processors import TemplateProcessing
 
 from training.prompts import decode, encode, render_prompt
 
@@ -34,6 +35,9 @@ def test_an_unknown_template_is_refused(tokenizer):
 
 
 def test_encoding_adds_no_special_token_and_keeps_those_in_the_text(tokenizer):
+    # Llama's tokenizer begins every text with a token of its own, unless told not to.
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing("<eos> $A", special_tokens=[("<eos>", 1)])
+    assert tokenizer("12")["input_ids"][0] == 1
     ids = encode(tokenizer, "<user>12<assistant>")
     assert tokenizer.convert_ids_to_tokens(ids) == ["<user>", "1", "2", "<assistant>"]
 

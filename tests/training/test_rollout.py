@@ -162,3 +162,12 @@ def test_a_nucleus_keeps_the_likeliest_tokens(model, sampler):
     probs, order = next_probs(model, PROMPTS[1]).sort(descending=True)
     nucleus = set(order[: int((probs.cumsum(0) < 0.5).sum()) + 1].tolist())
     assert {sampled.tokens[0] for sampled in found} == nucleus
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_policy_that_is_not_a_number_is_refused(model, sampler, temperature):
+    with torch.no_grad():
+        model.model.norm.weight[3] = math.nan
+    with pytest.raises(ArithmeticError, match="logits are not numbers"):
+        sampler.sample(PROMPTS, sampling(temperature), 0)
+    assert model.generation_config.eos_token_id == EOS, "the model is put back as it was"
