@@ -24,7 +24,7 @@ class Question:
     """One question of the training set, tokenised.
 
     Args:
-        id: `extra_info.index` of its row.
+        id: Position of its row in the training file, from 0 (nothing says that `extra_info.index` is unique).
         prompt: Token ids up to where the response begins.
         demonstration: Token ids of the teacher's response with its end-of-sequence token; None where the
             row has no target.
@@ -83,28 +83,23 @@ def check_train_file(source: str) -> int:
         ValueError: A column is missing, or a row has an empty prompt or no answer; the message names file,
             row (from 0) and column.
     """
-    seen: dict[int, int] = {}
+    count = 0
     for index, row in enumerate(_rows(source)):
         for column, check in (
             ("prompt", lambda row: _messages(row["prompt"])),
-            ("reward_model", lambda row: _answer((row["reward_model"] or {}).get("ground_truth"))),
-            ("extra_info", lambda row: int(row["extra_info"]["index"])),
+            (
+                "reward_model.ground_truth",
+                lambda row: _answer((row["reward_model"] or {}).get("ground_truth")),
+            ),
         ):
             try:
                 check(row)
             except (ValueError, TypeError, KeyError) as error:
-                label = "reward_model.ground_truth" if column == "reward_model" else column
-                raise ValueError(f"{source}: row {index}, column {label!r} {error}") from error
-        question = int(row["extra_info"]["index"])
-        # Rows of one id would be taken for responses to one question.
-        if seen.setdefault(question, index) != index:
-            raise ValueError(
-                f"{source}: row {index}, column 'extra_info.index' {question} is that of row "
-                f"{seen[question]} too"
-            )
-    if not seen:
+                raise ValueError(f"{source}: row {index}, column {column!r} {error}") from error
+        count += 1
+    if not count:
         raise ValueError(f"{source}: holds no rows")
-    return len(seen)
+    return count
 
 
 def _demonstration(
@@ -151,7 +146,7 @@ def load_questions(source: str, tokenizer: Tokenizer, config: TrainConfig) -> tu
             raise ValueError(f"{source}: row {index}, {error}") from error
         questions.append(
             Question(
-                id=int(row["extra_info"]["index"]),
+                id=index,
                 prompt=tuple(ids),
                 demonstration=demonstration,
                 answer=_answer(row["reward_model"]["ground_truth"]),

@@ -60,9 +60,21 @@ class RunDirectory:
         """Add one step's metrics."""
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(metrics, allow_nan=False) + "\n")
+            file.flush()
+            # A checkpoint is on the disk when it is named: the metrics of its steps must be, too.
+            os.fsync(file.fileno())
 
     def keep_metrics(self, steps: int) -> None:
-        """Drop what was recorded after the first `steps` steps: a resumed run takes those again."""
+        """Drop what was recorded after the first `steps` steps: a resumed run takes those again.
+
+        Raises:
+            ValueError: Fewer steps are recorded; somebody else has changed the file.
+        """
         path = self.path / "metrics.jsonl"
         lines = path.read_text().splitlines(keepends=True) if path.is_file() else []
+        if len(lines) < steps:
+            raise ValueError(
+                f"{path} holds {len(lines)} steps, the newest checkpoint is of step {steps}; delete "
+                f"{self.path} to run it again"
+            )
         write_atomically(path, "".join(lines[:steps]))

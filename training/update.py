@@ -133,7 +133,7 @@ def _backward(
     found = plan.coefficients(policy, step)
     loss = surrogate(found, policy, step)
     if not torch.isfinite(loss):
-        raise NotFiniteError(f"the loss is {float(loss)}", _evidence(rows, policy, found))
+        raise NotFiniteError(f"the loss is {loss.item()}", _evidence(rows, policy, found))
     engine.backward(loss, last=last)
     report.loss = float(loss.detach())
     _count_tokens(report, policy, plan, found, step)

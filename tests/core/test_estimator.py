@@ -186,7 +186,7 @@ def test_log_probs_of_another_shape_than_the_batch_are_refused_and_not_broadcast
 def test_a_reward_a_token_is_refused_where_one_a_row_is_due_also_without_type_checks():
     code = (
         "import torch; from core import TokenBatch; mask = torch.ones(2, 3, dtype=torch.bool); "
-        "TokenBatch(mask, torch.zeros(2, dtype=torch.long), torch.zeros(2, dtype=torch.bool), torch.ones(2, 3))"
+        "TokenBatch(mask, torch.zeros(2, dtype=torch.long), mask[:, 0], reward=torch.ones(2, 3))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
     assert "ValueError: TokenBatch.reward has shape (2, 3)" in done.stderr

@@ -27,8 +27,13 @@ def test_a_prompt_is_rendered_without_its_system_turn(write, tokenizer):
         "<user>12+3=<assistant>",
         "<user>7-2=<assistant>",
     ]
-    assert [question.id for question in questions] == [4, 9]
+    assert [question.id for question in questions] == [0, 1]
     assert [question.answer for question in questions] == ["15", "15"]
+
+
+def test_rows_that_share_an_index_are_questions_of_their_own(write, tokenizer):
+    questions = load_questions(write(row(4), row(4, "7-2=")), tokenizer, config())
+    assert len({question.id for question in questions}) == 2
 
 
 def test_a_named_template_takes_the_place_of_the_chat_template(write, tokenizer):

@@ -16,10 +16,7 @@ BAD_ROWS = {
     "empty prompt": (row(5, question=" "), r"row 1, column 'prompt' is empty"),
     "no user turn": ({**row(5), "prompt": [turn("system", "abc")]}, r"row 1, column 'prompt' is empty"),
     "null prompt": ({**row(5), "prompt": None}, r"row 1, column 'prompt' is empty"),
-    "missing index": ({**row(5), "extra_info": {"split": "default"}}, r"row 1, column 'extra_info"),
-    "null extra_info": ({**row(5), "extra_info": None}, r"row 1, column 'extra_info"),
     "null reward_model": ({**row(5), "reward_model": None}, r"row 1, column 'reward_model"),
-    "repeated index": (row(4), r"row 1, column 'extra_info\.index' 4 is that of row 0 too"),
 }
 
 

@@ -75,3 +75,9 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path):
 def test_a_finished_write_leaves_one_file(tmp_path):
     write_atomically(tmp_path / "status.json", "new")
     assert [path.name for path in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_metrics_that_lack_steps_of_the_checkpoint_are_not_taken_for_whole(directory):
+    directory.append_metrics({"step": 1})
+    with pytest.raises(ValueError, match=r"metrics\.jsonl holds 1 steps, the newest checkpoint is of step 2"):
+        directory.keep_metrics(2)
