@@ -17,7 +17,7 @@ README = (PROJECT / "README.md").read_text()
 
 
 def committed(path):
-    """Return a file as committed: a study run again on another kind of processor may differ in the last digits."""
+    """Return a file as committed: a study run again on another processor may differ in its last digits."""
     command = ["git", "-C", str(PROJECT), "show", f"HEAD:{path}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
