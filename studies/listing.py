@@ -7,8 +7,8 @@ from pathlib import Path
 
 from algorithms import ALGORITHMS
 from studies.catalog import SCALES, STUDIES, find_scale, find_study
+from studies.configuring.resolve import Resolved
 from studies.directories import run_directory, run_state
-from studies.resolve import Resolved
 
 
 def listing() -> str:

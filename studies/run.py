@@ -16,9 +16,9 @@ from studies.command import Command, read_command
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from studies.driver import Outcome
+    from studies.configuring.resolve import Resolved
     from studies.record import RunConfig
-    from studies.resolve import Resolved
+    from studies.running.driver import Outcome
 
 # Imports of torch, optuna and pandas wait until a command needs them: --help must not.
 
@@ -36,7 +36,7 @@ def main(
     Args:
         arguments: Command line; the process's own if None.
         execute: "module:function" that carries out a run.
-        check: Checks the data of all runs before the first; `studies.resolve.check_inputs` if None.
+        check: Checks the data of all runs before the first; `resolve.check_inputs` if None.
     """
     command = read_command(arguments)
     from studies.catalog import UsageError
@@ -58,9 +58,9 @@ def main(
 
 def _carry_out(command: Command, execute: str, check: Callable[[Sequence[RunConfig]], None] | None) -> int:
     resolved = _resolve(command)
+    from studies.configuring.identity import check_identity, write_description
+    from studies.configuring.resolve import check_inputs
     from studies.directories import folder_lock
-    from studies.identity import check_identity, write_description
-    from studies.resolve import check_inputs
 
     folder = command.results / resolved.study.name
     check_identity(resolved, folder)
@@ -92,8 +92,8 @@ def _resolve(command: Command) -> Resolved:
             raise UsageError(f"--{name}={value} must be at least 1")
     scale = find_scale(command.scale)
     print(f"{command.study} at scale {command.scale} ...", file=sys.stderr, flush=True)
-    from studies.changes import read_changes
-    from studies.resolve import resolve
+    from studies.configuring.changes import read_changes
+    from studies.configuring.resolve import resolve
 
     study = find_study(command.study)
     seeds = study.seeds if command.seeds is None else tuple(range(command.seeds))
@@ -101,14 +101,14 @@ def _resolve(command: Command) -> Resolved:
 
 
 def _drive(command: Command, resolved: Resolved, folder: Path, execute: str) -> Outcome:
-    from studies.driver import Driver
-    from studies.live import make_progress
+    from studies.running.driver import Driver
+    from studies.running.live import make_progress
 
     return Driver(resolved, folder, command.workers, execute, make_progress(sys.stderr)).drive()
 
 
 def _report(command: Command, folder: Path) -> None:
-    from studies.report import reproduce_command, write_report
+    from studies.reporting.report import reproduce_command, write_report
 
     reproduce = reproduce_command(command.study, command.scale, folder, command.changes)
     print(write_report(folder, reproduce), flush=True)
@@ -116,7 +116,7 @@ def _report(command: Command, folder: Path) -> None:
 
 def _conclude(command: Command, resolved: Resolved, folder: Path, outcome: Outcome) -> int:
     if outcome.stopped_by is not None:
-        from studies.driver import runs_by_state
+        from studies.running.driver import runs_by_state
 
         done = len(runs_by_state(resolved, folder).get("finished", []))
         print(

@@ -1,4 +1,4 @@
-"""Run directories with planted results, valid by the contract of studies/records.py."""
+"""Run directories with planted results, valid by the contract of studies/reporting/records.py."""
 
 import hashlib
 import json

@@ -2,11 +2,11 @@ import subprocess
 import sys
 
 import pytest
-import toy
 
 from algorithms import ALGORITHMS
 from studies import catalog
 from studies.catalog import UsageError, algorithm_reference, find_algorithm, find_scale, find_study
+from tests.studies import toy
 
 
 @pytest.mark.parametrize("name", catalog.STUDIES)
@@ -89,5 +89,7 @@ def test_a_neighbour_of_a_study_file_hides_no_package_that_is_imported_later(tmp
     (tmp_path / "optuna.py").write_text("raise RuntimeError('the wrong optuna')")
     study = tmp_path / "study.py"
     study.write_text("from studies.study import Arm, Study\nSTUDY = Study('s', 'S', (Arm('a'),))")
-    code = f"from studies.catalog import find_study\nfind_study({str(study)!r})\nimport studies.journal"
+    code = (
+        f"from studies.catalog import find_study\nfind_study({str(study)!r})\nimport studies.running.journal"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, env=toy.environment())

@@ -4,10 +4,10 @@ import sys
 import time
 
 import pytest
-import toy
 
 from studies.directories import read_status
 from studies.run import main
+from tests.studies import toy
 
 
 @pytest.fixture(scope="module")

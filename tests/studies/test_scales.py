@@ -2,13 +2,13 @@ import pytest
 
 from studies.ablation_gate import STUDY
 from studies.catalog import SCALES, find_scale
-from studies.resolve import resolve
+from studies.configuring.resolve import resolve
 from studies.scales.paper import LLAMA_8B, QWEN_MATH_1_5B, QWEN_MATH_7B
 
 
 @pytest.mark.parametrize("name", SCALES)
 def test_every_algorithm_of_a_study_builds_at_every_scale(name, monkeypatch):
-    monkeypatch.setattr("studies.resolve.check_suite_names", lambda suites: None)
+    monkeypatch.setattr("studies.configuring.resolve.check_suite_names", lambda suites: None)
     resolved = resolve(STUDY, find_scale(name), (0,))
     lengths = {run.algorithm.arguments["length"] for run in resolved.runs if run.arm.startswith("hpt")}
     assert lengths == {resolved.runs[0].train.rollout.max_response_tokens}

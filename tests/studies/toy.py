@@ -39,7 +39,7 @@ STUDY = Study(
 
 
 def environment(**toy):
-    path = os.pathsep.join([str(PROJECT), str(HERE)])
+    path = str(PROJECT)
     return {**os.environ, "PYTHONPATH": path, **{key: str(value) for key, value in toy.items()}}
 
 
@@ -70,7 +70,7 @@ def run(results, *arguments, **toy):
             patch.setenv(key, value)
         patch.chdir(PROJECT)
         command = [toy_file, "--scale", toy_file, "--results", str(results), *arguments]
-        code = main(command, execute="toy_executor:execute", check=lambda runs: None)
+        code = main(command, execute="tests.studies.toy_executor:execute", check=lambda runs: None)
     return code, out.getvalue(), err.getvalue()
 
 

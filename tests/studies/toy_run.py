@@ -5,4 +5,4 @@ import sys
 from studies.run import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], execute="toy_executor:execute", check=lambda runs: None))
+    sys.exit(main(sys.argv[1:], execute="tests.studies.toy_executor:execute", check=lambda runs: None))

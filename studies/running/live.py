@@ -12,8 +12,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from studies.journal import Cell
-from studies.progress import PlainProgress, Progress, Tally, View, Watcher, duration, failure_details, name
+from studies.running.journal import Cell
+from studies.running.progress import (
+    PlainProgress,
+    Progress,
+    Tally,
+    View,
+    Watcher,
+    duration,
+    failure_details,
+    name,
+)
 
 REFRESH_SECONDS = 0.5
 

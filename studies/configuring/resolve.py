@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studies.arguments import spell_out
 from studies.catalog import PROJECT, UsageError, algorithm_reference, find_algorithm
-from studies.changes import Changes, algorithm_label
+from studies.configuring.arguments import spell_out
+from studies.configuring.changes import Changes, algorithm_label
+from studies.configuring.settings import apply_settings
+from studies.configuring.task_files import check_suite_names
 from studies.directories import run_directory_name
 from studies.record import AlgorithmRecord, RunConfig, to_json
 from studies.scales import Scale
-from studies.settings import apply_settings
 from studies.study import Arm, Study
-from studies.task_files import check_suite_names
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@ import os
 
 import optuna
 import pytest
-import toy
 
+from studies.configuring.resolve import resolve
 from studies.directories import folder_lock, read_status
-from studies.driver import Driver
-from studies.journal import Cell, Journal
-from studies.resolve import resolve
+from studies.running.driver import Driver
+from studies.running.journal import Cell, Journal
+from tests.studies import toy
 
 
 class Recorder:
@@ -31,7 +31,7 @@ def drive(tmp_path, monkeypatch):
     folder = tmp_path / "toy"
     folder.mkdir()
 
-    def start(seeds=(0,), execute="toy_executor:execute", **environment):
+    def start(seeds=(0,), execute="tests.studies.toy_executor:execute", **environment):
         for key, value in environment.items():
             monkeypatch.setenv(key, value)
         recorder = Recorder()

@@ -2,16 +2,16 @@ import dataclasses
 import json
 
 import pytest
-import toy
 
 from algorithms import ALGORITHMS
 from studies.catalog import PROJECT, UsageError, find_scale
-from studies.changes import read_changes
-from studies.identity import check_identity, write_description
+from studies.configuring.changes import read_changes
+from studies.configuring.identity import check_identity, write_description
+from studies.configuring.resolve import check_inputs, resolve
+from studies.configuring.settings import apply_settings, parse_value, setting_types
 from studies.record import from_json, to_json
-from studies.resolve import check_inputs, resolve
-from studies.settings import apply_settings, parse_value, setting_types
 from studies.study import Arm, Study, grid
+from tests.studies import toy
 
 STUDY = Study("s", "S", (Arm("base"), Arm("grpo", "grpo"), *grid("hpt", gate=(0.0, 0.25))))
 SCALE = dataclasses.replace(toy.SCALE, algorithm_arguments={"hpt": {"sft_weight": 0.3, "gate": 0.5}})
@@ -153,7 +153,7 @@ def test_study_json_names_no_folder_of_this_machine():
     study = Study("s", "S", (Arm("a", needs_value, {"value": 1}),))
     text = json.dumps(resolved(study=study).description())
     assert str(PROJECT) not in text
-    assert "tests/studies/test_resolve.py:needs_value" in text
+    assert "tests/studies/configuring/test_resolve.py:needs_value" in text
 
 
 @pytest.fixture

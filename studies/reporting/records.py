@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from studies.directories import run_directory_name
-from studies.run_files import DamagedRecordError, read_object, read_run, required
+from studies.reporting.run_files import DamagedRecordError, read_object, read_run, required
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from studies.catalog import UsageError
+from studies.configuring.resolve import Resolved
 from studies.directories import read_json, run_directory, run_state
 from studies.record import to_json
-from studies.resolve import Resolved
 from training.run_dir import write_atomically
 
 PRESENTATION = ("title", "baseline", "seeds")

@@ -8,7 +8,7 @@ from typing import Any
 
 from algorithms import ALGORITHMS
 from studies.catalog import UsageError, known
-from studies.settings import parse_value, setting_types
+from studies.configuring.settings import parse_value, setting_types
 from studies.study import Arm, Study
 
 GROUPS = ("train", "evaluation")

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evaluation.grading import OUTCOMES
 from evaluation.scores import Score, answered, average_at_k, holm, mean_score, paired_difference, two_sided_p
-from studies.records import Records
+from studies.reporting.records import Records
 
 Distribution = Literal["in_distribution", "out_of_distribution"]
 _COUNTS = [

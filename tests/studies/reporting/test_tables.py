@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from studies.records import read_records
-from studies.tables import escape_latex, escape_markdown, write_tables
+from studies.reporting.records import read_records
+from studies.reporting.tables import escape_latex, escape_markdown, write_tables
 from tests.studies.synthetic import SIDES, Planted, solved
 
 COMMAND = "python -m studies.run toy --seeds 3"

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from studies import figures
-from studies.figures import caption, smoothing_window, write_dynamics
-from studies.records import read_records
+from studies.reporting import figures
+from studies.reporting.figures import caption, smoothing_window, write_dynamics
+from studies.reporting.records import read_records
 from tests.studies.synthetic import Planted
 
 ARMS = ("base", "sft", "grpo")

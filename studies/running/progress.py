@@ -1,4 +1,4 @@
-"""How far a study is, told while it runs: lines where there is no terminal, else studies/live.py."""
+"""How far a study is, told while it runs: lines where there is no terminal, else studies/running/live.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from studies.directories import read_status
-from studies.journal import Cell
+from studies.running.journal import Cell
 
 STATUS_LINE_SECONDS = 10.0
 LAST_METRICS_BYTES = 65_536

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
+from studies.configuring.task_files import suite_splits
 from studies.directories import read_json
-from studies.figures import write_dynamics
-from studies.records import read_records
-from studies.summaries import Distribution
-from studies.tables import write_tables
-from studies.task_files import suite_splits
+from studies.reporting.figures import write_dynamics
+from studies.reporting.records import read_records
+from studies.reporting.summaries import Distribution
+from studies.reporting.tables import write_tables
 
 
 def write_report(folder: Path, reproduce: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from evaluation.grading import OUTCOMES
-from studies.records import Records
-from studies.summaries import Distribution, averages
+from studies.reporting.records import Records
+from studies.reporting.summaries import Distribution, averages
 
 
 def score_notes(

@@ -99,7 +99,7 @@ class Worker:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "studies.worker", self.execute, str(os.getpid())],
+                [sys.executable, "-m", "studies.running.worker", self.execute, str(os.getpid())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -16,12 +16,19 @@ from types import FrameType
 from typing import NamedTuple
 
 from studies.catalog import UsageError
-from studies.directories import mean_score, read_status, reopen, run_directory, run_state, write_failed
-from studies.journal import Attempt, Cell, Journal
-from studies.pool import Reply, Worker, end_all
-from studies.progress import Progress
+from studies.configuring.resolve import Resolved
+from studies.directories import (
+    mean_score,
+    read_status,
+    reopen,
+    run_directory,
+    run_state,
+    write_failed,
+)
 from studies.record import RunConfig
-from studies.resolve import Resolved
+from studies.running.journal import Attempt, Cell, Journal
+from studies.running.pool import Reply, Worker, end_all
+from studies.running.progress import Progress
 
 POLL_SECONDS = 0.1
 MOST_DEATHS = 2

@@ -3,8 +3,8 @@ import random
 
 import pytest
 
-from studies.records import read_records
-from studies.summaries import summarize
+from studies.reporting.records import read_records
+from studies.reporting.summaries import summarize
 from tests.studies.synthetic import SIDES, Planted, solved
 
 

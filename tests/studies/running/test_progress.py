@@ -4,10 +4,10 @@ import json
 import pytest
 from rich.console import Console
 
-from studies import progress
-from studies.journal import Cell
-from studies.live import LiveProgress, make_progress
-from studies.progress import PlainProgress, Tally, View, Watcher, duration, last_metrics
+from studies.running import progress
+from studies.running.journal import Cell
+from studies.running.live import LiveProgress, make_progress
+from studies.running.progress import PlainProgress, Tally, View, Watcher, duration, last_metrics
 from training.run_dir import RunDirectory
 
 CELL = Cell("grpo", 1)
@@ -17,7 +17,7 @@ CELL = Cell("grpo", 1)
 def clock(monkeypatch):
     """Let time pass by hand."""
     now = [100.0]
-    monkeypatch.setattr("studies.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("studies.running.progress.time.monotonic", lambda: now[0])
 
     def advance(seconds):
         now[0] += seconds

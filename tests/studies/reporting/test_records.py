@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from studies.records import read_records
-from studies.run_files import DamagedRecordError
+from studies.reporting.records import read_records
+from studies.reporting.run_files import DamagedRecordError
 from tests.studies.synthetic import Planted
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from studies.catalog import UsageError, known
-from studies.settings import parse_value
+from studies.configuring.settings import parse_value
 
 if TYPE_CHECKING:
     from studies.study import AlgorithmFunction

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from evaluation.grading import OUTCOMES
-from studies.notes import difference_notes, score_notes
-from studies.records import Records
-from studies.summaries import Distribution, summarize
+from studies.reporting.notes import difference_notes, score_notes
+from studies.reporting.records import Records
+from studies.reporting.summaries import Distribution, summarize
 
 NOTHING = "–"
 LONGEST_STATUS = 160

@@ -1,4 +1,4 @@
-"""A worker of a study: `python -m studies.worker EXECUTE PARENT`, started by the driver.
+"""A worker of a study: `python -m studies.running.worker EXECUTE PARENT`, started by the driver.
 
 It takes runs from its standard input, one JSON object a line, carries each out in this process and answers
 with a line. Everything else that is written to its outputs goes to its log.

@@ -1,0 +1,1 @@
+"""Carrying runs out: the queue, worker processes, their folders and the display of progress."""
