@@ -40,7 +40,8 @@ def hpt(
         gate: γ; a question is imitated while its solve rate is at most this.
         sft_weight: β, weight of the imitated questions; the code's comment says 1.0 for 7B, 0.3 for 1.5B.
         entropy_weight: Weight of the entropy bonus over all trained rows; 0.001 in the released code.
-        length: Constant that token sums are divided by; the longest response allowed, in tokens.
+        length: Constant that the policy's token sum over the whole step is divided by. The released code
+            takes the longest response allowed, in tokens, on each rank, and averages over ranks: ranks × 8192.
     """
     routed = ThresholdGate(gate, imitate=sft_weight)
     reinforce = PolicyGradient(

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from training.prompts import PROMPT_TEMPLATES
+
 Precision = Literal["fp32", "bf16"]
 
 
@@ -144,6 +146,10 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name}={getattr(self, name)} must be at least 1")
+        if self.prompt_template is not None and self.prompt_template not in PROMPT_TEMPLATES:
+            raise ValueError(
+                f"train.prompt_template={self.prompt_template!r} is none of {sorted(PROMPT_TEMPLATES)}"
+            )
         if self.questions_per_step % self.updates_per_step:
             raise ValueError(
                 f"train.questions_per_step={self.questions_per_step} must be a multiple of "

@@ -12,6 +12,8 @@ from studies.scales import Scale
 from training.config import EngineConfig, OptimizerConfig, RolloutConfig, TrainConfig
 
 RESPONSE_TOKENS = 8192
+# The released policy loss is a sum over RESPONSE_TOKENS on each rank, and gradients are averaged over ranks.
+RANKS = 8
 ENTROPY_WEIGHT = 0.001
 
 EVALUATION = EvalConfig(
@@ -61,7 +63,7 @@ def _scale(name: str, policy: str, train: TrainConfig, hpt: Mapping[str, Any]) -
         train=train,
         evaluation=EVALUATION,
         algorithm_arguments={
-            "hpt": {"entropy_weight": ENTROPY_WEIGHT, "length": RESPONSE_TOKENS, **hpt},
+            "hpt": {"entropy_weight": ENTROPY_WEIGHT, "length": RANKS * RESPONSE_TOKENS, **hpt},
             "dr_grpo": {"length": RESPONSE_TOKENS},
         },
     )
@@ -82,6 +84,6 @@ QWEN_MATH_7B = _scale(
 LLAMA_8B = _scale(
     "llama-3.1-8b",
     "meta-llama/Llama-3.1-8B",
-    _train(prompt_template="llama_question_answer"),
+    _train(prompt_template="question_answer"),
     {"gate": 2 / 8, "sft_weight": 1.0},
 )

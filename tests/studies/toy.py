@@ -39,8 +39,7 @@ STUDY = Study(
 
 
 def environment(**toy):
-    path = str(PROJECT)
-    return {**os.environ, "PYTHONPATH": path, **{key: str(value) for key, value in toy.items()}}
+    return {**os.environ, "PYTHONPATH": str(PROJECT), **{key: str(value) for key, value in toy.items()}}
 
 
 def start(results, *arguments, **toy):

@@ -30,6 +30,7 @@ BAD = [
     (TrainConfig, "train", "updates_per_step", [0, 3]),
     (TrainConfig, "train", "checkpoint_every", [0]),
     (TrainConfig, "train", "keep_checkpoints", [0]),
+    (TrainConfig, "train", "prompt_template", ["llama", ""]),
 ]
 CASES = [(kind, prefix, name, value) for kind, prefix, name, values in BAD for value in values]
 
