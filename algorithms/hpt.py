@@ -41,7 +41,7 @@ def hpt(
         sft_weight: β, weight of the imitated questions; the code's comment says 1.0 for 7B, 0.3 for 1.5B.
         entropy_weight: Weight of the entropy bonus over all trained rows; 0.001 in the released code.
         length: Constant that the policy's token sum over the whole step is divided by. The released code
-            takes the longest response allowed, in tokens, on each rank, and averages over ranks: ranks × 8192.
+            takes the longest response allowed on each rank and averages over ranks: ranks × 8192 tokens.
     """
     routed = ThresholdGate(gate, imitate=sft_weight)
     reinforce = PolicyGradient(

@@ -17,7 +17,7 @@ TINY = Scale(
         updates_per_step=1,
         checkpoint_every=20,
         engine=EngineConfig(micro_batch_tokens=8192),
-        optimizer=OptimizerConfig(learning_rate=2e-4),
+        optimizer=OptimizerConfig(learning_rate=3e-4),
         rollout=RolloutConfig(
             samples=8, temperature=1.0, max_prompt_tokens=16, max_response_tokens=RESPONSE_TOKENS
         ),
