@@ -53,11 +53,12 @@ class ScoringPolicy(nn.Module):
 
 
 def load_model(path: str, precision: str, *, gradient_checkpointing: bool = False) -> CausalLM:
-    """Return a causal language model from a directory or the hub, in the given precision."""
+    """Return a causal language model from a directory or the hub, on the GPU if there is one."""
     from transformers import AutoModelForCausalLM
 
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=False)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
     if gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         # transformers recomputes in training mode only; the dropout of that mode is kept off.
