@@ -108,4 +108,5 @@ def _columns(cell: Cell, view: View) -> tuple[RenderableType, ...]:
 def make_progress(stream: TextIO) -> Progress:
     """Return the progress that suits where it is shown."""
     console = Console(file=stream)
-    return LiveProgress(console) if console.is_terminal else PlainProgress(stream)
+    live = console.is_terminal and not console.is_dumb_terminal
+    return LiveProgress(console) if live else PlainProgress(stream)

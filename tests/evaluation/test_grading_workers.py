@@ -144,6 +144,15 @@ def test_a_worker_that_cannot_start_is_not_a_wrong_answer(monkeypatch, tmp_path)
         grader.grade(r"\boxed{x+1}", "1+x")
 
 
+@pytest.fixture
+def interruptible():
+    """Have SIGINT raise KeyboardInterrupt, also where this process was started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_reaches_the_caller_alone():
     with one_worker(time_limit=30.0) as grader:
         grader.grade(r"\boxed{x+1}", "1+x")

@@ -91,7 +91,8 @@ def test_without_a_terminal_each_event_is_a_line_and_the_state_comes_every_ten_s
     assert lines[5] == "    | last line"
 
 
-def test_on_a_terminal_each_running_run_has_a_line_below_the_study(run):
+def test_on_a_terminal_each_running_run_has_a_line_below_the_study(run, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     stream = io.StringIO()
     shown = LiveProgress(Console(file=stream, force_terminal=True, width=100, color_system=None))
     shown.begin(1, 3, 1)
@@ -115,3 +116,10 @@ def test_metrics_are_read_from_the_end_of_a_long_file(tmp_path):
         for step in range(5000):
             file.write(json.dumps({"step": step, "rollout/solve_rates": [[1, 0.5]] * 8}) + "\n")
     assert last_metrics(tmp_path)["step"] == 4999
+
+
+@pytest.mark.parametrize(("term", "kind"), [("dumb", PlainProgress), ("xterm", LiveProgress)])
+def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(term, kind, monkeypatch):
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich takes any stream for a terminal then
+    assert isinstance(make_progress(io.StringIO()), kind)
