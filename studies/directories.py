@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from evaluation.records import read_eval
 from studies.catalog import UsageError
-from training.run_dir import RunDirectory
+from training.run_dir import Phase, RunDirectory
 
 State = Literal["missing", "interrupted", "failed", "finished"]
 
@@ -25,7 +25,7 @@ class Status:
     """A run's status.json."""
 
     state: str
-    phase: str
+    phase: Phase
     step: int
     steps: int
     reason: str | None
@@ -48,7 +48,7 @@ def read_status(directory: Path) -> Status | None:
         return None
     return Status(
         str(values.get("state")),
-        str(values.get("phase")),
+        "evaluate" if values.get("phase") == "evaluate" else "train",
         int(values.get("step", 0)),
         int(values.get("steps", 0)),
         values.get("reason"),
@@ -69,16 +69,14 @@ def write_failed(directory: Path, reason: str) -> None:
     """Record that a run failed, where the run itself could not."""
     status = read_status(directory) or Status("running", "train", 0, 0, None)
     directory.mkdir(parents=True, exist_ok=True)
-    phase: Literal["train", "evaluate"] = "evaluate" if status.phase == "evaluate" else "train"
-    RunDirectory(directory).write_status("failed", phase, status.step, status.steps, reason)
+    RunDirectory(directory).write_status("failed", status.phase, status.step, status.steps, reason)
 
 
 def reopen(directory: Path) -> None:
     """Take back that a run failed: it is tried again, and what it says from here on is news."""
     status = read_status(directory)
     if status is not None:
-        phase: Literal["train", "evaluate"] = "evaluate" if status.phase == "evaluate" else "train"
-        RunDirectory(directory).write_status("running", phase, status.step, status.steps)
+        RunDirectory(directory).write_status("running", status.phase, status.step, status.steps)
 
 
 def mean_score(directory: Path) -> float:

@@ -7,10 +7,9 @@ import subprocess
 import time
 from functools import cache
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-PROJECT = Path(__file__).resolve().parents[1]
+from studies.catalog import PROJECT
 
 PACKAGES = ("torch", "transformers", "deepspeed", "lm-eval", "math-verify", "optuna", "pandas", "numpy")
 

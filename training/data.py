@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from training.config import TrainConfig
 from training.prompts import Tokenizer, decode, encode, render_prompt
@@ -43,18 +43,18 @@ def _rows(source: str) -> Iterator[Mapping[str, Any]]:
     if not source.endswith(".parquet"):
         import datasets
 
-        yield from datasets.load_dataset(source, split="train")
-        return
-    if not Path(source).is_file():
+        table = datasets.load_dataset(source, split="train")
+    elif not Path(source).is_file():
         raise FileNotFoundError(f"training data {source} does not exist")
-    table = pyarrow.parquet.read_table(source)
+    else:
+        table = pyarrow.parquet.read_table(source)
     missing = [name for name in COLUMNS if name not in table.column_names]
     if missing:
         raise ValueError(
             f"{source}: column {missing[0]!r} is missing; it has {table.column_names}, the schema has "
             f"{list(COLUMNS)}"
         )
-    yield from table.to_pylist()
+    yield from table.to_pylist() if isinstance(table, pyarrow.Table) else table
 
 
 def _answer(value: object) -> str | tuple[str, ...]:
@@ -76,6 +76,30 @@ def _messages(prompt: object) -> list[Mapping[str, str]]:
     return turns
 
 
+class _Row(NamedTuple):
+    """A row of the training file that passed every check which needs no tokenizer."""
+
+    messages: list[Mapping[str, str]]
+    target: Sequence[Mapping[str, str]] | None
+    answer: str | tuple[str, ...]
+
+
+def _checked_rows(source: str) -> Iterator[_Row]:
+    """Yield the rows; raise ValueError naming file, row and column at the first that is bad."""
+    index = -1
+    for index, row in enumerate(_rows(source)):
+        column = "prompt"
+        try:
+            messages = _messages(row["prompt"])
+            column = "reward_model.ground_truth"
+            answer = _answer((row["reward_model"] or {}).get("ground_truth"))
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(f"{source}: row {index}, column {column!r} {error}") from error
+        yield _Row(messages, row["target"], answer)
+    if index < 0:
+        raise ValueError(f"{source}: holds no rows")
+
+
 def check_train_file(source: str) -> int:
     """Return how many questions a training file holds, after checking every row.
 
@@ -83,23 +107,7 @@ def check_train_file(source: str) -> int:
         ValueError: A column is missing, or a row has an empty prompt or no answer; the message names file,
             row (from 0) and column.
     """
-    count = 0
-    for index, row in enumerate(_rows(source)):
-        for column, check in (
-            ("prompt", lambda row: _messages(row["prompt"])),
-            (
-                "reward_model.ground_truth",
-                lambda row: _answer((row["reward_model"] or {}).get("ground_truth")),
-            ),
-        ):
-            try:
-                check(row)
-            except (ValueError, TypeError, KeyError) as error:
-                raise ValueError(f"{source}: row {index}, column {column!r} {error}") from error
-        count += 1
-    if not count:
-        raise ValueError(f"{source}: holds no rows")
-    return count
+    return sum(1 for _ in _checked_rows(source))
 
 
 def _demonstration(
@@ -131,17 +139,17 @@ def load_questions(source: str, tokenizer: Tokenizer, config: TrainConfig) -> tu
         ValueError: The file fails `check_train_file`, the tokenizer cannot write a demonstration (what it
             wrote would be trained on instead), or fewer questions are left than one step asks.
     """
-    check_train_file(source)
+    rows = list(_checked_rows(source))  # a bad one is found before any is tokenised
     questions, too_long = [], 0
-    for index, row in enumerate(_rows(source)):
-        prompt = render_prompt(tokenizer, _messages(row["prompt"]), config.prompt_template)
+    for index, row in enumerate(rows):
+        prompt = render_prompt(tokenizer, row.messages, config.prompt_template)
         ids = encode(tokenizer, prompt)
         if len(ids) > config.rollout.max_prompt_tokens:
             too_long += 1
             continue
         try:
             limit = config.rollout.max_response_tokens
-            demonstration = _demonstration(row["target"], prompt, tokenizer, limit)
+            demonstration = _demonstration(row.target, prompt, tokenizer, limit)
         except ValueError as error:
             raise ValueError(f"{source}: row {index}, {error}") from error
         questions.append(
@@ -149,7 +157,7 @@ def load_questions(source: str, tokenizer: Tokenizer, config: TrainConfig) -> tu
                 id=index,
                 prompt=tuple(ids),
                 demonstration=demonstration,
-                answer=_answer(row["reward_model"]["ground_truth"]),
+                answer=row.answer,
             )
         )
     if too_long:

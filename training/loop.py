@@ -91,7 +91,7 @@ class Trainer:
             self.engine.reset_optimizer()
         torch.manual_seed(self._seed("step", step))
         batch = collect(self._questions(step), algorithm.needs, self._sources, self._seed("rollout", step))
-        trained_at = time.perf_counter()
+        collected_at = time.perf_counter()
         learning_rate = self._learning_rate(step)
         try:
             report = self._updates(algorithm, batch, learning_rate)
@@ -104,7 +104,7 @@ class Trainer:
         seconds = {
             "time/rollout": batch.seconds_rollout,
             "time/reward": batch.seconds_reward,
-            "time/train": time.perf_counter() - trained_at,
+            "time/train": time.perf_counter() - collected_at,
             "time/step": time.perf_counter() - started,
         }
         return {

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from core import Algorithm, Coefficients, PolicyTokens, StepPlan, TokenBatch, surrogate
-from training.engine import Engine, StepOutcome
+from training.engine import Engine
 from training.responses import Response, collate, micro_batches, token_batch
 
 
@@ -186,7 +186,7 @@ def update(
             last=position == len(packed) - 1,
         )
         report.add(part)
-    outcome: StepOutcome = engine.step(learning_rate)
+    outcome = engine.step(learning_rate)
     if not math.isfinite(outcome.gradient_norm):
         evidence = {"rows": [dataclasses.asdict(rows[i]) for i in active]}
         raise NotFiniteError(f"the gradient's norm is {outcome.gradient_norm}", evidence)

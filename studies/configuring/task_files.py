@@ -1,4 +1,4 @@
-"""What the suites' task files say, read without loading lm-eval; evaluation/suites.py checks them in full."""
+"""The names of the suites, read without loading lm-eval; evaluation/suites.py checks their task files."""
 
 from __future__ import annotations
 
@@ -10,19 +10,9 @@ from studies.catalog import PROJECT, known
 TASKS = PROJECT / "evaluation" / "tasks"
 
 
-def suite_splits() -> dict[str, str | None]:
-    """Return the side of a table that each suite belongs to, or None, by the suite's name."""
-    splits = {}
-    for path in sorted(TASKS.rglob("*.yaml")):
-        text = path.read_text()
-        if task := re.search(r"^task:\s*(\S+)", text, re.MULTILINE):
-            split = re.search(r"^\s+split:\s*(\S+)", text, re.MULTILINE)
-            splits[task.group(1)] = split.group(1) if split else None
-    return splits
-
-
 def check_suite_names(suites: Sequence[str]) -> None:
     """Raise UsageError with the nearest names for a suite that is unknown."""
-    splits = suite_splits()
+    texts = [path.read_text() for path in sorted(TASKS.rglob("*.yaml"))]
+    names = [task.group(1) for text in texts if (task := re.search(r"^task:\s*(\S+)", text, re.MULTILINE))]
     for suite in suites:
-        known("suite", suite, splits)
+        known("suite", suite, names)

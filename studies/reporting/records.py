@@ -50,7 +50,7 @@ class Records:
         runs: One row for each wanted arm and seed, in order: arm, seed, state, reason, steps. State is
             "finished", "failed", "running", "missing", or "damaged" where the files cannot be relied on.
         samples: One row for each sampled answer of the finished runs: arm, seed and run_files.SAMPLE_COLUMNS.
-        suites: One row for each finished run and suite: arm, seed, suite, version, questions, sha256.
+        suites: One row for each finished run and suite: arm, seed, suite and run_files.SUITE_COLUMNS.
         metrics: One row for each step of the finished runs: arm, seed, step and the metrics that are numbers.
         problems: One line for each thing found wrong, with the files it was found in.
     """

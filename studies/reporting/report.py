@@ -5,12 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
-from studies.configuring.task_files import suite_splits
 from studies.directories import read_json
 from studies.reporting.figures import write_dynamics
-from studies.reporting.records import read_records
+from studies.reporting.records import Records, read_records
 from studies.reporting.summaries import Distribution
 from studies.reporting.tables import write_tables
 
@@ -23,11 +21,17 @@ def write_report(folder: Path, reproduce: str) -> str:
         reproduce: Command that makes the study again.
     """
     records = read_records(folder)
-    splits = suite_splits()
-    sides = {suite: cast(Distribution, splits[suite]) for suite in records.study.suites if splits.get(suite)}
-    markdown, _, _ = write_tables(records, reproduce, sides)
+    markdown, _, _ = write_tables(records, reproduce, suite_sides(records))
     write_dynamics(records)
     return markdown.read_text(encoding="utf-8")
+
+
+def suite_sides(records: Records) -> dict[str, Distribution]:
+    """Return which side of the training distribution each suite was marked to be on when it was asked."""
+    if records.suites.empty:
+        return {}
+    marked = records.suites.dropna(subset=["split"]).drop_duplicates("suite")
+    return dict(zip(marked["suite"], marked["split"], strict=True))
 
 
 def reproduce_command(study: str, scale: str, folder: Path, changes: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from evaluation.records import read_eval
 
 # Responses stay on disk: no statistic needs them, and they are most of an eval.json.
 SAMPLE_COLUMNS = ("suite", "question", "sample", "prompt_sha256", "outcome", "earned", "truncated")
+SUITE_COLUMNS = ("version", "split", "questions", "sha256")
 REPEATED_COLUMNS = ("suite", "question", "prompt_sha256", "outcome")
 METRICS = (
     "step",
@@ -141,7 +142,7 @@ def read_evaluation(path: Path, protocol: Mapping[str, Any]) -> tuple[pd.DataFra
     rows = [[getattr(sample, column) for column in SAMPLE_COLUMNS] for sample in result.samples]
     samples = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS)).astype({"earned": "float64"})
     suites = [
-        {"suite": suite, "version": info.version, "questions": info.questions, "sha256": info.sha256}
-        for suite, info in ((suite, result.suites[suite]) for suite in protocol["suites"])
+        {"suite": suite} | {column: getattr(result.suites[suite], column) for column in SUITE_COLUMNS}
+        for suite in protocol["suites"]
     ]
     return samples.astype(dict.fromkeys(REPEATED_COLUMNS, "category")), pd.DataFrame(suites)

@@ -116,7 +116,7 @@ class Planted:
                     own.append(
                         Sample(suite, question, sample, prompt, "r", "1", outcome, 9, outcome == "wrong", 0.1)
                     )
-            suites[suite] = SuiteInfo("1", count, None, "f" * 64, None)
+            suites[suite] = SuiteInfo("1", count, SIDES.get(suite), "f" * 64, None)
             unscored = EvalResult(seed, protocol, suites, tuple(own))
             suites[suite] = SuiteInfo(**asdict(suites[suite]) | {"avg_at_k": unscored.avg_at_k(suite)})
             samples += own
