@@ -33,4 +33,4 @@ def dr_grpo(*, length: int = 8192, clip_low: float = 0.2, clip_high: float = 0.2
         advantage=GroupRelative(normalize_std=False),
         likelihood=TokenLikelihood(),
     )
-    return Algorithm("dr_grpo", terms=(Term(estimator, Rollouts(), FixedLengthMean(length)),))
+    return Algorithm("dr_grpo", terms=(Term("reinforce", estimator, Rollouts(), FixedLengthMean(length)),))

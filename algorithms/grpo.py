@@ -32,4 +32,4 @@ def grpo(*, clip_low: float = 0.2, clip_high: float = 0.2, normalize_std: bool =
         advantage=GroupRelative(normalize_std=normalize_std),
         likelihood=TokenLikelihood(),
     )
-    return Algorithm("grpo", terms=(Term(estimator, Rollouts(), SequenceMean()),))
+    return Algorithm("grpo", terms=(Term("reinforce", estimator, Rollouts(), SequenceMean()),))

@@ -51,8 +51,8 @@ def hpt(
     return Algorithm(
         "hpt",
         terms=(
-            Term(reinforce, Rollouts(routed), FixedLengthSum(length)),
-            Term(imitation(), Demonstrations(routed), TokenMean()),
+            Term("reinforce", reinforce, Rollouts(routed), FixedLengthSum(length)),
+            Term("imitate", imitation(), Demonstrations(routed), TokenMean()),
             EntropyBonus(entropy_weight, trained, TokenMean()),
         ),
     )
@@ -71,7 +71,7 @@ def hpt_equations(*, gate: float = 0.0, sft_weight: float = 1.0, clip: float = 0
     return Algorithm(
         "hpt_equations",
         terms=(
-            Term(reinforce, Rollouts(routed), QuestionMean(within_row="sum")),
-            Term(imitation(), Demonstrations(routed), QuestionMean(within_row="mean")),
+            Term("reinforce", reinforce, Rollouts(routed), QuestionMean(within_row="sum")),
+            Term("imitate", imitation(), Demonstrations(routed), QuestionMean(within_row="mean")),
         ),
     )

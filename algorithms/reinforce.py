@@ -26,4 +26,4 @@ def reinforce(*, solved: float = 1.0, failed: float = -1.0) -> Algorithm:
         failed: Advantage of a rollout that failed.
     """
     estimator = PolicyGradient(KeepAll(), CurrentPolicy(), Outcome(solved, failed), TokenLikelihood())
-    return Algorithm("reinforce", terms=(Term(estimator, Rollouts(), SequenceMean()),))
+    return Algorithm("reinforce", terms=(Term("reinforce", estimator, Rollouts(), SequenceMean()),))

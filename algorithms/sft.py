@@ -24,4 +24,4 @@ def imitation() -> PolicyGradient:
 
 def sft() -> Algorithm:
     """Compose supervised fine-tuning."""
-    return Algorithm("sft", terms=(Term(imitation(), Demonstrations(), TokenMean()),))
+    return Algorithm("sft", terms=(Term("imitate", imitation(), Demonstrations(), TokenMean()),))

@@ -15,11 +15,13 @@ from core.aggregations import (
     SequenceMean,
     TokenMean,
 )
+from core.algorithm import Algorithm, Curriculum, SideStep, Stage, StepPlan, surrogate
 from core.denominators import BehaviorPolicy, CurrentPolicy
-from core.estimator import Algorithm, Curriculum, PolicyGradient, Stage, StepPlan, Term, surrogate
+from core.estimator import PolicyGradient, Term
+from core.gates import ThresholdGate, solve_rate
 from core.likelihoods import SequenceLikelihood, TokenLikelihood
 from core.masks import ClipMask, KeepAll
-from core.rows import AnyOf, Demonstrations, Rollouts, ThresholdGate, solve_rate
+from core.rows import AnyOf, Demonstrations, Rollouts
 from core.types import Coefficients, GateWeights, PolicyTokens, TermPlan, TokenBatch
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Rollouts",
     "SequenceLikelihood",
     "SequenceMean",
+    "SideStep",
     "Stage",
     "StepPlan",
     "Term",

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from core.aggregations import token_weight
 from core.checks import check_range
-from core.protocols import Aggregation, RowWeight, needs_of
+from core.protocols import Aggregation, RowWeight, TokenChoice
+from core.tokens import EveryToken
 from core.types import Coefficients, PolicyTokens, TermPlan, TokenBatch
 
 
@@ -21,34 +25,44 @@ class EntropyBonus:
         weight: Factor of the entropy; 0 switches the term off at no cost.
         rows: Rows whose tokens count.
         aggregation: How their tokens are averaged.
+        tokens: Which tokens of those rows.
+        name: What the term is called within its algorithm.
     """
 
     weight: float
     rows: RowWeight
     aggregation: Aggregation
+    tokens: TokenChoice = EveryToken()
+    name: str = "entropy"
 
     def __post_init__(self) -> None:
         check_range(self, "weight")
 
     @property
     def needs(self) -> frozenset[str]:
-        """Entropies, and what the choice of rows needs; nothing while the weight is 0."""
-        return needs_of(self.rows) | {"entropy"} if self.weight else frozenset()
+        """Entropies; not while the weight is 0."""
+        return frozenset({"entropy"}) if self.weight else frozenset()
 
     def plan(self, step: TokenBatch) -> TermPlan:
-        """Fix each row's scale; the "advantage" of entropy is 1 at every response token."""
+        """Fix each token's weight."""
         ones = step.response_mask.to(step.reward.dtype)
         if not self.weight:
-            return TermPlan(ones, torch.zeros_like(step.reward))
-        weight = self.rows(step)
-        return TermPlan(ones, self.weight * weight * self.aggregation(weight != 0, step))
+            return TermPlan(ones, torch.zeros_like(ones))
+        return TermPlan(ones, self.weight * token_weight(self.rows, self.tokens, self.aggregation, step))
 
-    def coefficients(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Coefficients:
-        """Return the scale of each token's entropy; none while the weight is 0."""
-        if not self.weight:
-            return Coefficients(torch.zeros_like(policy.logp))
-        scale = plan.scale.to(policy.logp.dtype)[:, None]
-        return Coefficients(
-            logp=torch.zeros_like(policy.logp),
-            entropy=torch.where(batch.response_mask, scale, 0.0),
-        )
+    def coefficients(
+        self,
+        plan: TermPlan,
+        policy: PolicyTokens,
+        batch: TokenBatch,  # noqa: ARG002
+    ) -> Coefficients:
+        """Return the weight of each token's entropy; none while the weight is 0."""
+        zeros = torch.zeros_like(policy.logp)
+        return Coefficients(zeros, entropy=plan.weight.to(zeros.dtype) if self.weight else None)
+
+    def objective(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Float[Tensor, ""]:
+        """Return Σ weight · H_t."""
+        if not self.weight or policy.entropy is None:
+            return policy.logp.new_zeros(())
+        entropy = torch.where(batch.response_mask, policy.entropy.detach(), 0.0)
+        return (plan.weight.to(entropy.dtype) * entropy).sum()

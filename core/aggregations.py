@@ -7,6 +7,7 @@ a token count as rows.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,7 +17,18 @@ from torch import Tensor
 
 from core.checks import check_range
 from core.groups import group_sum
+from core.protocols import Aggregation, RowWeight, TokenChoice
 from core.types import TokenBatch
+
+
+def token_weight(
+    rows: RowWeight, tokens: TokenChoice, aggregation: Aggregation, step: TokenBatch
+) -> Float[Tensor, "batch token"]:
+    """Return row weight × normaliser at the tokens that a term trains on, 0 elsewhere."""
+    row_weight = rows(step)
+    counted = dataclasses.replace(step, response_mask=step.response_mask & tokens(step))
+    factor = row_weight * aggregation(row_weight != 0, counted)
+    return torch.where(counted.response_mask, factor[:, None], 0.0)
 
 
 def _share(

@@ -37,3 +37,12 @@ class BehaviorPolicy:
     ) -> Float[Tensor, "batch token"]:
         """Return the log-probs recorded when the rows were sampled."""
         return batch.require("behavior_logp", self)
+
+    def integral(
+        self,
+        ratio: Float[Tensor, "batch token"],
+        policy: PolicyTokens,  # noqa: ARG002
+        batch: TokenBatch,  # noqa: ARG002
+    ) -> Float[Tensor, "batch token"]:
+        """Return the ratio."""
+        return ratio

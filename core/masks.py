@@ -60,3 +60,14 @@ class ClipMask:
         above = (advantage > 0) & (ratio > 1.0 + self.high)
         below = (advantage < 0) & (ratio < 1.0 - self.low)
         return (~(above | below)).to(ratio.dtype)
+
+    def bounded(
+        self,
+        ratio: Float[Tensor, "batch token"],
+        advantage: Float[Tensor, "batch token"],
+        policy: PolicyTokens,  # noqa: ARG002
+        batch: TokenBatch,  # noqa: ARG002
+    ) -> Float[Tensor, "batch token"]:
+        """Return min(ratio·Â, clip(ratio)·Â) / Â."""
+        clipped = ratio.clamp(1.0 - self.low, 1.0 + self.high)
+        return torch.where(advantage > 0, torch.minimum(ratio, clipped), torch.maximum(ratio, clipped))

@@ -1,4 +1,4 @@
-"""The protocol of every kind of part, and what parts declare that they read."""
+"""The protocol of every kind of part."""
 
 from __future__ import annotations
 
@@ -48,18 +48,43 @@ class Likelihood(Protocol):
     """Whose likelihood is differentiated: the token's, or the sequence's. Coefficient phase."""
 
     def __call__(
-        self, log_ratio: Float[Tensor, "batch token"], batch: TokenBatch
+        self,
+        log_ratio: Float[Tensor, "batch token"],
+        advantage: Float[Tensor, "batch token"],
+        batch: TokenBatch,
     ) -> Float[Tensor, "batch token"]:
-        """Return the log-ratio that each token's gradient carries, from those of single tokens."""
+        """Return the log-ratio of the likelihood, at each token, from those of single tokens."""
+        ...
+
+    def pull_back(
+        self,
+        weight: Float[Tensor, "batch token"],
+        log_ratio: Float[Tensor, "batch token"],
+        advantage: Float[Tensor, "batch token"],
+        batch: TokenBatch,
+    ) -> Float[Tensor, "batch token"]:
+        """Return Σ_t weight_t · ∂(log-ratio of the likelihood at t) / ∂ log π_θ(y_u), for each token u."""
         ...
 
 
 @runtime_checkable
 class Gate(Protocol):
-    """Decides from a question's solve rate whether to reinforce or to imitate. Plan phase."""
+    """Decides for each question whether to reinforce or to imitate. Plan phase.
 
-    def __call__(self, solve_rate: Float[Tensor, " batch"]) -> GateWeights:
+    A plain function of the step will do, as long as it is a module's own, so that it can be pickled.
+    """
+
+    def __call__(self, step: TokenBatch) -> GateWeights:
         """Return both weights for each row's question."""
+        ...
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """A number that changes over the run."""
+
+    def __call__(self, progress: float) -> float:
+        """Return its value when a share `progress` of the run's steps is done."""
         ...
 
 
@@ -73,11 +98,20 @@ class RowWeight(Protocol):
 
 
 @runtime_checkable
+class TokenChoice(Protocol):
+    """Which tokens of its rows a term trains on; the normaliser counts these alone. Plan phase."""
+
+    def __call__(self, step: TokenBatch) -> Bool[Tensor, "batch token"]:
+        """Return the tokens, among those of the response mask."""
+        ...
+
+
+@runtime_checkable
 class Aggregation(Protocol):
     """How a term's tokens are averaged over the whole step. Plan phase."""
 
     def __call__(self, selected: Bool[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, " batch"]:
-        """Return what each selected row's tokens are multiplied with."""
+        """Return what each selected row's tokens are multiplied with; `step` masks the term's tokens."""
         ...
 
 
@@ -86,8 +120,8 @@ class LossTerm(Protocol):
     """One summand of the objective: a policy gradient on some rows, or an additive term."""
 
     @property
-    def needs(self) -> frozenset[str]:
-        """Names of what its parts read beyond the rows' masks, groups and rewards."""
+    def name(self) -> str:
+        """What the term is called within its algorithm."""
         ...
 
     def plan(self, step: TokenBatch) -> TermPlan:
@@ -98,10 +132,6 @@ class LossTerm(Protocol):
         """Return the coefficients of a micro-batch from its rows of the plan."""
         ...
 
-
-def needs_of(*parts: object) -> frozenset[str]:
-    """Return what parts read: the union of their `needs`, where they declare any.
-
-    Known names: rollouts, demonstrations, entropy, behavior_logp, sampler_logp, reference_logp, value.
-    """
-    return frozenset[str]().union(*(getattr(part, "needs", frozenset()) for part in parts))
+    def objective(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Float[Tensor, ""]:
+        """Return the micro-batch's share of the number that the term ascends; without gradient."""
+        ...

@@ -1,4 +1,4 @@
-"""Which rows a term trains on, and how strongly: source of the response, and gates."""
+"""Which rows a term trains on, and how strongly: by the response's source, outcome and uncertainty."""
 
 from __future__ import annotations
 
@@ -10,62 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from core.checks import check_range
-from core.groups import group_sum
-from core.protocols import Gate, RowWeight, needs_of
-from core.types import GateWeights, TokenBatch
-
-
-def solve_rate(step: TokenBatch) -> Float[Tensor, " batch"]:
-    """Return the share of its question's rollouts that were solved (reward 1), at every row.
-
-    P(q) = (1/n) Σᵢ 1[rᵢ = 1];  NaN for a question without rollouts.
-
-    See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), eq. 7-8.
-    """
-    rollout = ~step.is_demonstration
-    # Whole counts in float64: their quotient is then the very number that "1/8" or "0.1" denotes.
-    solved = group_sum((rollout & (step.reward == 1.0)).double(), step.group)
-    return solved / group_sum(rollout.double(), step.group)
-
-
-@dataclass(frozen=True)
-class ThresholdGate:
-    """Imitate a question while its solve rate is at most `threshold`, else reinforce it.
-
-    (α, β) = (reinforce, 0) if P(q) > threshold, (0, imitate) if P(q) ≤ threshold
-
-    See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), eq. 9-10. The text of their sec. 4.5
-    calls a threshold of 1/8 "at least one correct"; equation and code ask for at least two.
-
-    Args:
-        threshold: γ, a share of the question's rollouts. Below 0 nothing is imitated, from 1 on
-            everything is.
-        reinforce: α of questions above the threshold.
-        imitate: β of questions at or below it.
-    """
-
-    threshold: float = 0.0
-    reinforce: float = 1.0
-    imitate: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_range(self, "threshold")
-        check_range(self, "reinforce", 0.0)
-        check_range(self, "imitate", 0.0)
-
-    def __call__(self, solve_rate: Float[Tensor, " batch"]) -> GateWeights:
-        """Return both weights for each row's question."""
-        if solve_rate.isnan().any():
-            raise ValueError(
-                "a question without rollouts has no solve rate, so a gate can't route it; sample "
-                "rollouts for every question, or use rows without a gate"
-            )
-        # Filled tensors: between two plain numbers torch.where works in float32.
-        above = solve_rate > self.threshold
-        return GateWeights(
-            reinforce=torch.where(above, torch.full_like(solve_rate, self.reinforce), 0.0),
-            imitate=torch.where(above, 0.0, torch.full_like(solve_rate, self.imitate)),
-        )
+from core.groups import group_moments
+from core.protocols import Gate, RowWeight
+from core.types import TokenBatch
 
 
 def _gated(
@@ -81,10 +28,11 @@ class Rollouts:
     gate: Gate | None = None
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
+    takes_demonstrations: ClassVar[bool] = False
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
-        weight = torch.ones_like(step.reward) if self.gate is None else self.gate(solve_rate(step)).reinforce
+        weight = torch.ones_like(step.reward) if self.gate is None else self.gate(step).reinforce
         return _gated(~step.is_demonstration, weight, step)
 
 
@@ -94,14 +42,12 @@ class Demonstrations:
 
     gate: Gate | None = None
 
-    @property
-    def needs(self) -> frozenset[str]:
-        """Demonstrations, and rollouts to measure the solve rate where there is a gate."""
-        return frozenset({"demonstrations"} | ({"rollouts"} if self.gate else set()))
+    needs: ClassVar[frozenset[str]] = frozenset({"demonstrations"})
+    takes_demonstrations: ClassVar[bool] = True
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
-        weight = torch.ones_like(step.reward) if self.gate is None else self.gate(solve_rate(step)).imitate
+        weight = torch.ones_like(step.reward) if self.gate is None else self.gate(step).imitate
         return _gated(step.is_demonstration, weight, step)
 
 
@@ -112,11 +58,116 @@ class AnyOf:
     choices: tuple[RowWeight, ...]
 
     @property
-    def needs(self) -> frozenset[str]:
-        """What the choices need."""
-        return needs_of(*self.choices)
+    def takes_demonstrations(self) -> bool:
+        """Whether one of the choices does."""
+        return any(getattr(choice, "takes_demonstrations", True) for choice in self.choices)
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return 1 for rows that some choice takes, else 0."""
         taken = torch.stack([choice(step) != 0 for choice in self.choices]).any(dim=0)
         return taken.to(step.reward.dtype)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Those of `rows` whose reward is 1."""
+
+    rows: RowWeight
+
+    @property
+    def takes_demonstrations(self) -> bool:
+        """Whether `rows` does."""
+        return bool(getattr(self.rows, "takes_demonstrations", True))
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
+        """Return each row's weight."""
+        return torch.where(step.reward == 1.0, self.rows(step), 0.0)
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Those of `rows` whose reward is not 1."""
+
+    rows: RowWeight
+
+    @property
+    def takes_demonstrations(self) -> bool:
+        """Whether `rows` does."""
+        return bool(getattr(self.rows, "takes_demonstrations", True))
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
+        """Return each row's weight."""
+        return torch.where(step.reward == 1.0, 0.0, self.rows(step))
+
+
+@dataclass(frozen=True)
+class NonEmpty:
+    """Those of `rows` with at least one token: the others then count in no mean over rows."""
+
+    rows: RowWeight
+
+    @property
+    def takes_demonstrations(self) -> bool:
+        """Whether `rows` does."""
+        return bool(getattr(self.rows, "takes_demonstrations", True))
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
+        """Return each row's weight."""
+        return torch.where(step.response_mask.any(dim=1), self.rows(step), 0.0)
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """Those of `rows` whose question has rollouts of different rewards.
+
+    Groups all right or all wrong have no group-relative advantage; left out, they don't dilute the mean
+    either.
+
+    See DAPO, Yu et al., 2025 (https://arxiv.org/abs/2503.14476), sec. 3.2.
+    """
+
+    rows: RowWeight
+
+    needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
+
+    @property
+    def takes_demonstrations(self) -> bool:
+        """Whether `rows` does."""
+        return bool(getattr(self.rows, "takes_demonstrations", True))
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
+        """Return each row's weight."""
+        moments = group_moments(step.reward, ~step.is_demonstration, step.group)
+        return torch.where(moments.std > 0, self.rows(step), 0.0)
+
+
+@dataclass(frozen=True)
+class EntropyWeighted:
+    """The weight of `rows`, times an exponential of the row's mean token entropy H.
+
+    wᵢ = scale · exp(sign · Hᵢ),   H under the policy as the step is planned, in nats, without gradient
+
+    See SRFT, Fu et al., 2025 (https://arxiv.org/abs/2506.19767), eq. 7 and 9.
+    """
+
+    rows: RowWeight
+    scale: float = 1.0
+    sign: float = -1.0
+
+    needs: ClassVar[frozenset[str]] = frozenset({"current_entropy"})
+    plan_needs: ClassVar[frozenset[str]] = frozenset({"current_entropy"})
+
+    def __post_init__(self) -> None:
+        check_range(self, "scale", 0.0)
+        check_range(self, "sign", -1.0, 1.0)
+
+    @property
+    def takes_demonstrations(self) -> bool:
+        """Whether `rows` does."""
+        return bool(getattr(self.rows, "takes_demonstrations", True))
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
+        """Return each row's weight."""
+        entropy = step.require("current_entropy", self).to(step.reward.dtype).sum(dim=1)
+        mean = entropy / step.response_mask.sum(dim=1).clamp(min=1)
+        return self.rows(step) * self.scale * (self.sign * mean).exp()

@@ -9,14 +9,18 @@ rows share the micro-batch.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-PER_ROW = ("group", "is_demonstration", "reward")
+PER_ROW = ("group", "is_demonstration", "reward", "greedy_reward")
+
+State = Mapping[str, float]
+"""What a stateful part remembers from step to step, as JSON can hold it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,36 +45,55 @@ class TokenBatch:
     """Log-probs that the rollout engine itself reported while sampling."""
     reference_logp: Float[Tensor, "batch token"] | None = None
     """Log-probs under the frozen anchor of a KL term."""
+    current_logp: Float[Tensor, "batch token"] | None = None
+    """Log-probs under the policy as it is when the step is planned, for parts that decide across rows."""
+    current_entropy: Float[Tensor, "batch token"] | None = None
+    """Entropy of that policy's next-token distribution at each token."""
     value: Float[Tensor, "batch token"] | None = None
-    """The critic's value before each token."""
+    """The critic's value before each token, when the step was planned."""
+    token_reward: Float[Tensor, "batch token"] | None = None
+    """Reward given at each token; without it, the whole `reward` falls on the response's last token."""
+    greedy_reward: Float[Tensor, " batch"] | None = None
+    """Reward of the policy's greedy response to the row's question."""
+    advantage: Float[Tensor, "batch token"] | None = None
+    """Credit that was computed elsewhere."""
+    prefix_mask: Bool[Tensor, "batch token"] | None = None
+    """Tokens of a rollout that were not sampled but given, from the question's demonstration."""
+    progress: float = 0.0
+    """Share of the run's steps that are done, in [0, 1]."""
+    memory: Mapping[str, State] = field(default_factory=dict)
+    """What stateful parts remember, by their repr."""
 
     def __post_init__(self) -> None:
         rows, tokens = self.response_mask.shape
-        for field in dataclasses.fields(self):
-            tensor = getattr(self, field.name)
-            wanted = (rows,) if field.name in PER_ROW else (rows, tokens)
-            if tensor is not None and tensor.shape != wanted:
+        for name, tensor in self.tensors():
+            wanted = (rows,) if name in PER_ROW else (rows, tokens)
+            if tensor.shape != wanted:
                 raise ValueError(
-                    f"TokenBatch.{field.name} has shape {tuple(tensor.shape)}; beside a response_mask of "
+                    f"TokenBatch.{name} has shape {tuple(tensor.shape)}; beside a response_mask of "
                     f"shape {(rows, tokens)} it must have {wanted}"
                 )
 
-    def require(self, field: str, reader: object) -> Float[Tensor, "batch token"]:
-        """Return an optional field, or raise ValueError naming the part that reads it."""
-        tensor = getattr(self, field)
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the name and value of every tensor that is there."""
+        for each in dataclasses.fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, Tensor):
+                yield each.name, value
+
+    def require(self, name: str, reader: object) -> Float[Tensor, "batch ..."]:
+        """Return an optional field, 0 outside the response mask; raise ValueError naming who reads it."""
+        tensor: Tensor | None = getattr(self, name)
         if tensor is None:
             raise ValueError(
-                f"{type(reader).__name__} reads {field}, which these rows do not carry; name it in "
+                f"{type(reader).__name__} reads {name}, which these rows do not carry; name it in "
                 f"the part's `needs` so that the trainer provides it, or use a part without it"
             )
-        return torch.where(self.response_mask, tensor, 0.0)
+        return torch.where(self.response_mask, tensor, 0.0) if tensor.ndim == 2 else tensor
 
     def rows(self, index: Int[Tensor, " row"]) -> TokenBatch:
         """Return the rows at `index`, in that order."""
-        tensors = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return dataclasses.replace(
-            self, **{name: tensor[index] for name, tensor in tensors.items() if tensor is not None}
-        )
+        return dataclasses.replace(self, **{name: tensor[index] for name, tensor in self.tensors()})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,15 +103,19 @@ class PolicyTokens:
     logp: Float[Tensor, "batch token"]
     entropy: Float[Tensor, "batch token"] | None = None
     """Entropy of the next-token distribution the token was drawn from; only where a part needs it."""
+    value: Float[Tensor, "batch token"] | None = None
+    """The critic's value before each token; only where a part trains it."""
 
 
 class Coefficients(NamedTuple):
-    """Constants whose products with log-probs and entropies form the loss of a micro-batch."""
+    """Constants whose products with log-probs, entropies and values form the loss of a micro-batch."""
 
     logp: Float[Tensor, "batch token"]
-    """c_t times the row's scale: what multiplies ∇ log π_θ(y_t) in the ascent direction."""
+    """c_t times the token's weight: what multiplies ∇ log π_θ(y_t) in the ascent direction."""
     entropy: Float[Tensor, "batch token"] | None = None
     """What multiplies ∇ H_t in the ascent direction."""
+    value: Float[Tensor, "batch token"] | None = None
+    """What multiplies ∇ V_t in the ascent direction."""
     ratio: Float[Tensor, "batch token"] | None = None
     """π_θ/π_ref, for the log."""
     stable: Float[Tensor, "batch token"] | None = None
@@ -96,19 +123,20 @@ class Coefficients(NamedTuple):
 
 
 class TermPlan(NamedTuple):
-    """What one term fixed for every row of the step."""
+    """What one term fixed for every token of the step."""
 
     advantage: Float[Tensor, "batch token"]
-    scale: Float[Tensor, " batch"]
-    """Row weight × term weight × normaliser; 0 where the term does not train on the row."""
+    """Credit of each token; 1 for additive terms."""
+    weight: Float[Tensor, "batch token"]
+    """Row weight × term weight × normaliser; 0 where the term does not train on the token."""
+    stable: Float[Tensor, "batch token"] | None = None
+    """The part of the stabilization mask that depends on other rows; None: 1 everywhere."""
+    target: Float[Tensor, "batch token"] | None = None
+    """What a value loss regresses on."""
 
     def rows(self, index: Int[Tensor, " row"]) -> TermPlan:
         """Return the plan of the rows at `index`."""
-        return TermPlan(self.advantage[index], self.scale[index])
-
-    def idle(self) -> Bool[Tensor, " batch"]:
-        """Return which rows this term leaves without any gradient."""
-        return (self.scale == 0) | (self.advantage == 0).all(dim=1)
+        return TermPlan(*(None if tensor is None else tensor[index] for tensor in self))  # type: ignore[arg-type]
 
 
 class GateWeights(NamedTuple):

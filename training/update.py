@@ -52,7 +52,7 @@ class UpdateReport:
 
 
 def _count_selected(report: UpdateReport, plan: StepPlan, step: TokenBatch) -> None:
-    selected = torch.stack([term.scale != 0 for term in plan.plans]).any(dim=0)
+    selected = torch.stack([term.weight.any(dim=1) for term in plan.plans]).any(dim=0)
     offline = selected & step.is_demonstration
     tokens = step.response_mask.sum(dim=1)
     report.selected_rows = int(selected.sum())
@@ -77,7 +77,7 @@ def _count_tokens(
         if coefficients.ratio is not None and coefficients.stable is not None:
             trained = coefficients.logp != 0
             # A term computes masks on rows that it does not train on, too.
-            dropped = mask & (coefficients.stable == 0) & (term.scale != 0)[:, None]
+            dropped = mask & (coefficients.stable == 0) & (term.weight != 0)
             report.term_tokens += int((trained | dropped).sum())
             report.ratio += float(coefficients.ratio[trained | dropped].sum())
             report.masked += float((1.0 - coefficients.stable)[trained | dropped].sum())

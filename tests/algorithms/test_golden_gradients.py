@@ -65,7 +65,7 @@ def test_gradient_of_each_stage_is_that_of_the_textbook_loss(case, world):
 
 def test_gradient_of_the_sequence_likelihood_is_that_of_gspo(world):
     estimator = PolicyGradient(ClipMask(), BehaviorPolicy(), GroupRelative(), SequenceLikelihood())
-    algorithm = Algorithm("gspo", (Term(estimator, Rollouts(), SequenceMean()),))
+    algorithm = Algorithm("gspo", (Term("reinforce", estimator, Rollouts(), SequenceMean()),))
     # Token ratios average to 1 over a row, so shift whole rows over the bounds, in both directions.
     shift = torch.tensor([0.5, -0.5, 0.02, 0.25, -0.35])[torch.arange(len(world.logits)) % 5, None]
     world = world.step_with(behavior_logp=world.step.behavior_logp - shift.double())

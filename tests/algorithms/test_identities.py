@@ -41,7 +41,7 @@ def on_policy(world):
 
 
 def test_hpt_with_a_gate_below_zero_is_its_reinforcement_term_alone(world):
-    alone = Algorithm("alone", (Term(REINFORCE_WITHOUT_STD, Rollouts(), FixedLengthSum(6)),))
+    alone = Algorithm("alone", (Term("one", REINFORCE_WITHOUT_STD, Rollouts(), FixedLengthSum(6)),))
     assert_same(gradient(ALGORITHMS["hpt"](gate=-0.5, length=6), world), gradient(alone, world))
 
 
@@ -59,7 +59,7 @@ def test_hpt_without_entropy_weight_has_no_entropy_gradient_and_asks_for_none(wo
 
 def test_hpt_adds_the_entropy_of_exactly_the_rows_it_trains(world):
     routed = ThresholdGate(0.25)
-    bonus = EntropyBonus(0.1, AnyOf((Rollouts(routed), Demonstrations(routed))), TokenMean())
+    bonus = EntropyBonus(0.1, AnyOf((Rollouts(routed), Demonstrations(routed))), TokenMean(), name="more")
     arguments = {"gate": 0.25, "length": 6}
     without = ALGORITHMS["hpt"](**arguments)
     extended = Algorithm("extended", (*without.terms, bonus))
@@ -69,13 +69,13 @@ def test_hpt_adds_the_entropy_of_exactly_the_rows_it_trains(world):
 
 
 def test_equations_with_a_gate_of_one_are_the_question_mean_of_the_demonstrations_likelihood(world):
-    alone = Algorithm("alone", (Term(IMITATE, Demonstrations(), QuestionMean("mean")),))
+    alone = Algorithm("alone", (Term("one", IMITATE, Demonstrations(), QuestionMean("mean")),))
     assert_same(gradient(ALGORITHMS["hpt_equations"](gate=1.0), world), gradient(alone, world))
 
 
 def test_equations_with_a_gate_below_zero_are_clipped_reinforcement_alone(world):
     clipped = PolicyGradient(ClipMask(0.2, 0.2), BehaviorPolicy(), GroupRelative(), TokenLikelihood())
-    alone = Algorithm("alone", (Term(clipped, Rollouts(), QuestionMean("sum")),))
+    alone = Algorithm("alone", (Term("one", clipped, Rollouts(), QuestionMean("sum")),))
     assert_same(gradient(ALGORITHMS["hpt_equations"](gate=-1.0), world), gradient(alone, world))
 
 
@@ -150,7 +150,7 @@ def test_a_solve_rate_that_equals_the_gate_is_imitated_and_one_more_solution_is_
         rows = [(0, float(i < solutions), False) for i in range(of)] + [(0, 1.0, True)]
         world = build_world(tuple(rows), (3,) * len(rows), dtype)
         plan = ALGORITHMS[name](gate=solved / of).plan(world.step)
-        return [bool((part.scale != 0).any()) for part in plan.plans[:2]]
+        return [bool((part.weight != 0).any()) for part in plan.plans[:2]]
 
     assert trained(solved) == [False, True]
     if solved < of:

@@ -126,5 +126,5 @@ def test_the_policy_loss_composed_of_our_parts_has_the_released_gradient(case):
     width = step.response_mask.shape[1]
     average = FixedLengthSum(width) if params["loss_remove_token_mean"] else TokenMean()
     rows = AnyOf((Rollouts(), Demonstrations()))
-    plan = Algorithm("policy_loss", (Term(estimator, rows, average),)).plan(step)
+    plan = Algorithm("policy_loss", (Term("reinforce", estimator, rows, average),)).plan(step)
     assert_gradients(plan, case, step, policy)

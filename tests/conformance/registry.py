@@ -32,7 +32,9 @@ SEQUENCE = PolicyGradient(
     ClipMask(), BehaviorPolicy(), GroupRelative("rollouts_and_demonstrations"), SequenceLikelihood()
 )
 # Parts that no registered algorithm has; the suites hold for them too.
-COMPOSED = {"parts/sequence": Algorithm("sequence", (Term(SEQUENCE, Rollouts(), SequenceMean()),))}
+COMPOSED = {
+    "parts/sequence": Algorithm("sequence", (Term("reinforce", SEQUENCE, Rollouts(), SequenceMean()),))
+}
 
 
 def defaults(name):

@@ -89,9 +89,9 @@ def test_other_questions_that_give_no_gradient_change_only_the_normaliser(algori
     rows = ((99, 1.0, False), (99, 0.0, False), (99, 1.0, True))
     base = world.rows(torch.arange(len(world.logits)))
     more = build_world(rows, (3, 2, 4))
-    fields = [f.name for f in dataclasses.fields(base.step) if getattr(base.step, f.name) is not None]
+    added = dict(more.step.tensors())
     step = dataclasses.replace(
-        base.step, **{f: torch.cat([getattr(base.step, f), getattr(more.step, f)]) for f in fields}
+        base.step, **{name: torch.cat([tensor, added[name]]) for name, tensor in base.step.tensors()}
     )
     joined = World(step, torch.cat([base.logits, more.logits]), torch.cat([base.actions, more.actions]))
     for position in range(len(algorithm.terms)):

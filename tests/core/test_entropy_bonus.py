@@ -26,5 +26,5 @@ def test_a_bonus_of_weight_zero_needs_nothing_and_leaves_every_row_idle():
     bonus = EntropyBonus(0.0, Rollouts(), TokenMean())
     plan = bonus.plan(STEP)
     assert bonus.needs == frozenset()
-    assert plan.idle().all()
+    assert not plan.weight.any()
     assert bonus.coefficients(plan, PolicyTokens(torch.zeros(3, 3)), STEP).entropy is None

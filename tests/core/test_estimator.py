@@ -23,6 +23,7 @@ from core import (
     SequenceLikelihood,
     Stage,
     Term,
+    TermPlan,
     TokenLikelihood,
     TokenMean,
     surrogate,
@@ -39,8 +40,13 @@ POLICY = PolicyTokens(torch.tensor([[-1.0, -3.5, 7.0], [-1.0, -2.5, -1.0]], dtyp
 TOKENWISE = PolicyGradient(KeepAll(), BehaviorPolicy(), Constant(2.0), TokenLikelihood())
 
 
+def planned(advantage):
+    """Return the plan of a term of weight 1 everywhere."""
+    return TermPlan(advantage, torch.ones_like(advantage))
+
+
 def coefficients(estimator, policy=POLICY):
-    return estimator.coefficients(estimator.advantage(STEP), policy, STEP)
+    return estimator.coefficients(planned(estimator.advantage(STEP)), policy, STEP)
 
 
 def close(actual, expected):
@@ -108,13 +114,13 @@ def test_an_optional_field_is_read_as_zero_outside_the_response():
 
 
 def test_an_advantage_outside_the_response_has_no_coefficient():
-    found = TOKENWISE.coefficients(torch.ones(2, 3, dtype=torch.float64), POLICY, STEP)
+    found = TOKENWISE.coefficients(planned(torch.ones(2, 3, dtype=torch.float64)), POLICY, STEP)
     assert torch.equal(found.logp != 0, STEP.response_mask)
 
 
 def test_a_sequence_likelihood_of_an_empty_response_is_finite():
     empty = batch([1.0, 0.0], lengths=[0, 1])
-    assert not SequenceLikelihood()(torch.full((2, 2), torch.nan), empty)[0].any()
+    assert not SequenceLikelihood()(torch.full((2, 2), torch.nan), torch.ones(2, 2), empty)[0].any()
 
 
 def test_a_sequence_likelihood_gives_all_tokens_of_a_row_the_mean_log_ratio():
@@ -126,13 +132,15 @@ def test_a_sequence_likelihood_gives_all_tokens_of_a_row_the_mean_log_ratio():
 
 def test_a_part_says_what_it_reads_and_the_rows_lack():
     with pytest.raises(ValueError, match="BehaviorPolicy reads behavior_logp"):
-        TOKENWISE.coefficients(Constant()(STEP), POLICY, dataclasses.replace(STEP, behavior_logp=None))
+        TOKENWISE.coefficients(
+            planned(Constant()(STEP)), POLICY, dataclasses.replace(STEP, behavior_logp=None)
+        )
 
 
 def test_a_term_multiplies_its_weight_the_rows_and_the_factor():
-    term = Term(TOKENWISE, Rollouts(), FixedLengthSum(4), weight=3.0)
+    term = Term("one", TOKENWISE, Rollouts(), FixedLengthSum(4), weight=3.0)
     plan = term.plan(STEP)
-    assert plan.scale.tolist() == [0.75, 0.75]
+    assert plan.weight.tolist() == [[0.75, 0.75, 0.0], [0.75] * 3]
     found = term.coefficients(plan, POLICY, STEP)
     close(found.logp, (0.75 * coefficients(TOKENWISE).logp).tolist())
 
@@ -162,7 +170,7 @@ def test_an_algorithm_needs_terms():
 
 @pytest.mark.parametrize("shares", [(), (0.5,), (0.5, 0.6)])
 def test_the_stages_of_a_curriculum_take_the_whole_run(shares):
-    algorithm = Algorithm("one", (Term(TOKENWISE, Rollouts(), FixedLengthSum(4)),))
+    algorithm = Algorithm("one", (Term("one", TOKENWISE, Rollouts(), FixedLengthSum(4)),))
     with pytest.raises(ValueError, match="stages of Curriculum 'two'"):
         Curriculum("two", tuple(Stage(algorithm, share) for share in shares))
 
@@ -176,7 +184,10 @@ def test_a_batch_refuses_fields_that_do_not_fit_its_mask(field):
 
 def test_log_probs_of_another_shape_than_the_batch_are_refused_and_not_broadcast():
     term = Term(
-        PolicyGradient(KeepAll(), CurrentPolicy(), Constant(1.0), TokenLikelihood()), Rollouts(), TokenMean()
+        "imitate",
+        PolicyGradient(KeepAll(), CurrentPolicy(), Constant(1.0), TokenLikelihood()),
+        Rollouts(),
+        TokenMean(),
     )
     plan = Algorithm("sft", (term,)).plan(STEP)
     with pytest.raises(ValueError, match=r"PolicyTokens\.logp has shape \(2, 1\).*must be equal"):

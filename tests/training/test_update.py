@@ -177,7 +177,7 @@ def test_a_part_that_does_not_say_what_it_needs_is_not_given_a_substitute(unclip
             return BehaviorPolicy()(policy, batch)
 
     estimator = PolicyGradient(ClipMask(), Silent(), GroupRelative(), TokenLikelihood())
-    silent = Algorithm("silent", (Term(estimator, Rollouts(), SequenceMean()),))
+    silent = Algorithm("silent", (Term("reinforce", estimator, Rollouts(), SequenceMean()),))
     with pytest.raises(ValueError, match="behavior_logp"):
         update(unclipped_engine(), silent, ROWS, 1e-3)
 

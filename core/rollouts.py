@@ -1,0 +1,108 @@
+"""What an algorithm asks of its rollouts beyond plain samples: demonstration prefixes, mixed groups.
+
+Plain data: `training` carries it out, and draws the random numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.checks import check_range
+from core.protocols import Schedule
+
+
+@runtime_checkable
+class PrefixLength(Protocol):
+    """How much of a demonstration a rollout is given."""
+
+    def __call__(self, draw: Float[Tensor, " row"], progress: float) -> Float[Tensor, " row"]:
+        """Return the share of its demonstration's tokens for each row, from uniform draws in [0, 1)."""
+        ...
+
+
+@dataclass(frozen=True)
+class UniformShare:
+    """Shares drawn evenly between a falling lower bound and `high`.
+
+    See Blending Supervised and Reinforcement Fine-Tuning with Prefix Sampling, Huang et al., 2025
+    (https://arxiv.org/abs/2507.01679), sec. 3.
+    """
+
+    low: Schedule
+    high: float = 0.95
+
+    def __post_init__(self) -> None:
+        check_range(self, "high", 0.0, 1.0)
+
+    def __call__(self, draw: Float[Tensor, " row"], progress: float) -> Float[Tensor, " row"]:
+        """Return each row's share."""
+        low = min(max(self.low(progress), 0.0), self.high)
+        return low + (self.high - low) * draw
+
+
+@dataclass(frozen=True)
+class BinomialChunks:
+    """The first k of `chunks` equal pieces, k binomial with an annealed chance for each piece.
+
+    See UFT: Unifying Supervised and Reinforcement Fine-Tuning, Liu et al., 2025
+    (https://arxiv.org/abs/2505.16984), sec. 3.1.
+    """
+
+    chance: Schedule
+    chunks: int = 5
+
+    def __post_init__(self) -> None:
+        check_range(self, "chunks", 1)
+
+    def __call__(self, draw: Float[Tensor, " row"], progress: float) -> Float[Tensor, " row"]:
+        """Return each row's share: the binomial's inverse distribution at its draw."""
+        p = min(max(self.chance(progress), 0.0), 1.0)
+        mass = [math.comb(self.chunks, k) * p**k * (1.0 - p) ** (self.chunks - k) for k in range(self.chunks)]
+        below = torch.tensor(mass, dtype=draw.dtype, device=draw.device).cumsum(0)
+        return (draw[:, None] >= below).sum(dim=1).to(draw.dtype) / self.chunks
+
+
+@dataclass(frozen=True)
+class DemonstrationPrefix:
+    """The first `rollouts` of each group begin with tokens of the question's demonstration.
+
+    Args:
+        length: How many of them, as a share.
+        rollouts: Rollouts of each group that are given a prefix; None: all.
+    """
+
+    length: PrefixLength
+    rollouts: int | None = None
+
+    needs: ClassVar[frozenset[str]] = frozenset({"rollouts", "prefixes"})
+
+    def __post_init__(self) -> None:
+        if self.rollouts is not None:
+            check_range(self, "rollouts", 1)
+
+
+@dataclass(frozen=True)
+class DynamicSampling:
+    """Questions whose rollouts all have one reward are replaced by others, for at most `rounds` rounds.
+
+    See DAPO, Yu et al., 2025 (https://arxiv.org/abs/2503.14476), sec. 3.2.
+    """
+
+    rounds: int = 10
+
+    def __post_init__(self) -> None:
+        check_range(self, "rounds", 1)
+
+
+@dataclass(frozen=True)
+class RolloutPlan:
+    """All of an algorithm's wishes; none of them by default."""
+
+    prefix: DemonstrationPrefix | None = None
+    dynamic: DynamicSampling | None = None

@@ -1,0 +1,71 @@
+"""Schedules: numbers that change over the run, by the share of its steps that is done."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from core.checks import check_range
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The same number throughout."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        check_range(self, "value")
+
+    def __call__(self, progress: float) -> float:  # noqa: ARG002
+        """Return the number."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A straight line from `start` to `end`, which is reached after a share `over` of the run and kept."""
+
+    start: float
+    end: float
+    over: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_range(self, "start")
+        check_range(self, "end")
+        check_range(self, "over", 0.0, 1.0)
+
+    def __call__(self, progress: float) -> float:
+        """Return the number at `progress`."""
+        done = 1.0 if progress >= self.over else progress / self.over
+        return self.start + (self.end - self.start) * done
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from `start` to `end` over a share `over` of the run, after a linear rise from 0.
+
+    μ = start · progress / warmup                                 while progress < warmup
+    μ = end + (start − end) · (1 + cos(π · (progress − warmup) / (over − warmup))) / 2   until `over`
+    μ = end                                                       from then on
+    """
+
+    start: float
+    end: float
+    over: float = 1.0
+    warmup: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range(self, "start")
+        check_range(self, "end")
+        check_range(self, "over", 0.0, 1.0)
+        check_range(self, "warmup", 0.0, self.over)
+
+    def __call__(self, progress: float) -> float:
+        """Return the number at `progress`."""
+        if progress < self.warmup:
+            return self.start * progress / self.warmup
+        if progress >= self.over:
+            return self.end
+        turned = math.cos(math.pi * (progress - self.warmup) / (self.over - self.warmup))
+        return self.end + (self.start - self.end) * (1.0 + turned) / 2.0
