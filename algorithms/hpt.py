@@ -7,23 +7,18 @@ See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), eq. 7-13. The released c
 different things, so each is a function of its own: `hpt` is the code, `hpt_equations` the equations.
 """
 
-from algorithms.sft import imitation
+from algorithms.estimators import clipped, group_relative, imitation
 from core import (
     Algorithm,
     AnyOf,
-    BehaviorPolicy,
-    ClipMask,
     Demonstrations,
     EntropyBonus,
     FixedLengthSum,
-    GroupRelative,
     KeepAll,
-    PolicyGradient,
     QuestionMean,
     Rollouts,
     Term,
     ThresholdGate,
-    TokenLikelihood,
     TokenMean,
 )
 
@@ -44,9 +39,7 @@ def hpt(
             takes the longest response allowed on each rank and averages over ranks: ranks × 8192 tokens.
     """
     routed = ThresholdGate(gate, imitate=sft_weight)
-    reinforce = PolicyGradient(
-        KeepAll(), BehaviorPolicy(), GroupRelative(normalize_std=False), TokenLikelihood()
-    )
+    reinforce = group_relative(KeepAll(), normalize_std=False)
     trained = AnyOf((Rollouts(routed), Demonstrations(routed)))
     return Algorithm(
         "hpt",
@@ -67,7 +60,7 @@ def hpt_equations(*, gate: float = 0.0, sft_weight: float = 1.0, clip: float = 0
         clip: ε, distance of the ratio's bounds from 1.
     """
     routed = ThresholdGate(gate, imitate=sft_weight)
-    reinforce = PolicyGradient(ClipMask(clip, clip), BehaviorPolicy(), GroupRelative(), TokenLikelihood())
+    reinforce = clipped(clip, clip)
     return Algorithm(
         "hpt_equations",
         terms=(

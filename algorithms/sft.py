@@ -4,22 +4,13 @@ Term: KeepAll · CurrentPolicy · Constant(1) · TokenLikelihood on demonstratio
 See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), table 1.
 """
 
+from algorithms.estimators import imitation
 from core import (
     Algorithm,
-    Constant,
-    CurrentPolicy,
     Demonstrations,
-    KeepAll,
-    PolicyGradient,
     Term,
-    TokenLikelihood,
     TokenMean,
 )
-
-
-def imitation() -> PolicyGradient:
-    """Compose the estimator whose gradient is ∇ log π_θ of the response."""
-    return PolicyGradient(KeepAll(), CurrentPolicy(), Constant(1.0), TokenLikelihood())
 
 
 def sft() -> Algorithm:

@@ -1,11 +1,11 @@
 """SFT, then GRPO: the two-phase baseline, one run, each phase with a fresh optimizer.
 
+Terms: SFT's on demonstrations, then GRPO's on rollouts.
 See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), sec. 3.1.
 """
 
-from algorithms.grpo import grpo
-from algorithms.sft import sft
-from core import Curriculum, Stage
+from algorithms.estimators import clipped, imitation
+from core import Algorithm, Curriculum, Demonstrations, Rollouts, SequenceMean, Stage, Term, TokenMean
 
 
 def sft_then_grpo(
@@ -19,5 +19,7 @@ def sft_then_grpo(
         clip_high: Distance of the ratio's upper bound from 1.
         normalize_std: Divide advantages by the group's standard deviation.
     """
-    second = grpo(clip_low=clip_low, clip_high=clip_high, normalize_std=normalize_std)
-    return Curriculum("sft_then_grpo", (Stage(sft(), sft_share), Stage(second, 1.0 - sft_share)))
+    reinforce = clipped(clip_low, clip_high, normalize_std=normalize_std)
+    sft = Algorithm("sft", terms=(Term("imitate", imitation(), Demonstrations(), TokenMean()),))
+    grpo = Algorithm("grpo", terms=(Term("reinforce", reinforce, Rollouts(), SequenceMean()),))
+    return Curriculum("sft_then_grpo", (Stage(sft, sft_share), Stage(grpo, 1.0 - sft_share)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from core.aggregations import token_weight
 from core.checks import check_range
+from core.pairs import check_kinds
 from core.protocols import Aggregation, RowWeight, TokenChoice
 from core.tokens import EveryToken
 from core.types import Coefficients, PolicyTokens, TermPlan, TokenBatch
@@ -35,8 +37,11 @@ class EntropyBonus:
     tokens: TokenChoice = EveryToken()
     name: str = "entropy"
 
+    latex: ClassVar[str] = r"%(weight)s\,H(\pi_\theta)"
+
     def __post_init__(self) -> None:
         check_range(self, "weight")
+        check_kinds(self, ("rows", "aggregation", "tokens"))
 
     @property
     def needs(self) -> frozenset[str]:

@@ -10,11 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.checks import check_range
-from core.groups import group_moments
+from core.groups import group_mean, group_moments, group_sum
+from core.returns import RewardToGo
 from core.types import TokenBatch
 
 
-def _on_tokens(credit: Float[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, "batch token"]:
+def on_tokens(credit: Float[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, "batch token"]:
+    """Return one number a row at all of its response tokens, 0 elsewhere."""
     return torch.where(step.response_mask, credit[:, None], 0.0)
 
 
@@ -24,12 +26,14 @@ class Constant:
 
     credit: float = 1.0
 
+    latex: ClassVar[str] = "%(credit)s"
+
     def __post_init__(self) -> None:
         check_range(self, "credit")
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return `credit` at every response token."""
-        return _on_tokens(torch.full_like(step.reward, self.credit), step)
+        return on_tokens(torch.full_like(step.reward, self.credit), step)
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Outcome:
     solved: float = 1.0
     failed: float = -1.0
 
+    latex: ClassVar[str] = r"%(solved)s\ \mathrm{if}\ r_i=1\ \mathrm{else}\ %(failed)s"
+
     def __post_init__(self) -> None:
         check_range(self, "solved")
         check_range(self, "failed")
@@ -50,7 +56,7 @@ class Outcome:
         """Return the credit of each row's outcome at its tokens."""
         # Filled tensors: between two plain numbers torch.where works in float32.
         solved, failed = (torch.full_like(step.reward, credit) for credit in (self.solved, self.failed))
-        return _on_tokens(torch.where(step.reward == 1.0, solved, failed), step)
+        return on_tokens(torch.where(step.reward == 1.0, solved, failed), step)
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ class GroupRelative:
     epsilon: float = 1e-6
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
+    latex: ClassVar[str] = r"(r_i-\bar{r})/\sigma_r"
 
     def __post_init__(self) -> None:
         check_range(self, "epsilon", 0.0)
@@ -90,4 +97,90 @@ class GroupRelative:
         if self.normalize_std:
             # Members of a group with std 0 have credit 0; a row outside it must not be divided by epsilon.
             credit = credit / (torch.where(moments.std == 0, 1.0, moments.std) + self.epsilon)
-        return _on_tokens(credit, step)
+        return on_tokens(credit, step)
+
+
+@dataclass(frozen=True)
+class TotalReward:
+    """The response's reward, without a baseline:   Âᵢ = rᵢ."""
+
+    latex: ClassVar[str] = "r_i"
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return each row's reward at its tokens."""
+        return on_tokens(step.reward, step)
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Reward relative to the group's other rollouts:   Âᵢ = rᵢ − mean of rⱼ over its rollouts j ≠ i.
+
+    A row that is alone with its question has nothing to be compared with: its advantage is its reward.
+
+    See Back to Basics: Revisiting REINFORCE Style Optimization for Learning from Human Feedback in LLMs,
+    Ahmadian et al., 2024 (https://arxiv.org/abs/2402.14740), eq. 8.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
+    latex: ClassVar[str] = r"r_i-\frac{1}{n-1}\sum_{j\ne i}r_j"
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return each row's reward less that of the others at its tokens."""
+        member = ~step.is_demonstration
+        moments = group_moments(step.reward, member, step.group)
+        others = moments.size - member.to(moments.size.dtype)
+        # The row itself is in its group's mean; without it the distance is n / (n − 1) times as long.
+        longer = torch.where(member, moments.size, others) / others.clamp(min=1)
+        return on_tokens(torch.where(others > 0, (step.reward - moments.mean) * longer, step.reward), step)
+
+
+@dataclass(frozen=True)
+class OptimalBaseline:
+    """Reward relative to the group's mean, each rollout weighed by its length.
+
+    Âᵢ = rᵢ − Σⱼ |yⱼ| · rⱼ / Σⱼ |yⱼ|
+
+    the baseline of least variance where the gradient's squared norm grows with the response. A single rollout
+    has baseline 0.
+
+    See On-Policy RL with Optimal Reward Baseline, Hao et al., 2025 (https://arxiv.org/abs/2505.23585), eq. 9.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
+    latex: ClassVar[str] = r"r_i-\sum_j|y_j|r_j/\sum_j|y_j|"
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return each row's reward less the baseline at its tokens."""
+        member = (~step.is_demonstration).to(step.reward.dtype)
+        baseline = group_mean(step.reward, member * step.response_mask.sum(dim=1), step.group)
+        several = group_sum(member, step.group) > 1
+        return on_tokens(step.reward - torch.where(several, baseline, 0.0), step)
+
+
+@dataclass(frozen=True)
+class GreedyBaseline:
+    """Reward from each token on, less that of the policy's greedy response:   Â_t = Σ_{s ≥ t} r_s − r_greedy.
+
+    See ReMax, Li et al., 2023 (https://arxiv.org/abs/2310.10505), alg. 1.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"greedy_reward"})
+    plan_needs: ClassVar[frozenset[str]] = frozenset({"greedy_reward"})
+    per_token: ClassVar[bool] = True
+    latex: ClassVar[str] = r"\sum_{s\ge t}r_s-r_{\mathrm{greedy}}"
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return the reward-to-go less the baseline at response tokens."""
+        return RewardToGo()(step) - on_tokens(step.require("greedy_reward", self), step)
+
+
+@dataclass(frozen=True)
+class Precomputed:
+    """Credit that was computed elsewhere, read from the step's `advantage`."""
+
+    per_token: ClassVar[bool] = True
+    latex: ClassVar[str] = r"\hat{A}_t"
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return the given advantage at response tokens."""
+        return step.require("advantage", self)

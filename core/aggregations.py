@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -47,6 +47,8 @@ class TokenMean:
     See DAPO, Yu et al., 2025 (https://arxiv.org/abs/2503.14476), eq. 12.
     """
 
+    latex: ClassVar[str] = r"\tfrac{1}{\sum_j|y_j|}\sum_{i,t}"
+
     def __call__(self, selected: Bool[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's factor."""
         tokens = step.response_mask.sum(dim=1)
@@ -59,6 +61,8 @@ class SequenceMean:
 
     See DeepSeekMath, Shao et al., 2024 (https://arxiv.org/abs/2402.03300), eq. 3.
     """
+
+    latex: ClassVar[str] = r"\tfrac{1}{n}\sum_i\tfrac{1}{|y_i|}\sum_t"
 
     def __call__(self, selected: Bool[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's factor."""
@@ -74,6 +78,8 @@ class FixedLengthSum:
     """
 
     length: int
+
+    latex: ClassVar[str] = r"\tfrac{1}{%(length)s}\sum_{i,t}"
 
     def __post_init__(self) -> None:
         check_range(self, "length", 1.0)
@@ -92,6 +98,8 @@ class FixedLengthMean:
     """
 
     length: int
+
+    latex: ClassVar[str] = r"\tfrac{1}{n}\sum_i\tfrac{1}{%(length)s}\sum_t"
 
     def __post_init__(self) -> None:
         check_range(self, "length", 1.0)
@@ -112,6 +120,8 @@ class QuestionMean:
     """
 
     within_row: Literal["sum", "mean"] = "mean"
+
+    latex: ClassVar[str] = r"\mathbb{E}_q\,\tfrac{1}{n_q}\sum_i\mathrm{%(within_row)s}_t"
 
     def __call__(self, selected: Bool[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's factor."""

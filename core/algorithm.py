@@ -30,10 +30,7 @@ class StepPlan:
 
     def idle(self) -> Bool[Tensor, " batch"]:
         """Return which rows get no gradient from any term: they need not be sent through the model."""
-        quiet = [
-            ((plan.weight == 0) | (plan.advantage == 0)).all(dim=1)
-            for term, plan in zip(self.terms, self.plans, strict=True)
-        ]
+        quiet = [plan.idle() for plan in self.plans]
         return torch.stack(quiet).all(dim=0)
 
     def rows(self, index: Int[Tensor, " row"]) -> StepPlan:

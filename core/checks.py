@@ -11,3 +11,14 @@ def check_range(part: object, field: str, low: float = -math.inf, high: float = 
     if not (math.isfinite(value) and low <= value <= high):
         bounds = f" in [{low}, {high}]" if math.isfinite(low) or math.isfinite(high) else ""
         raise ValueError(f"{type(part).__name__}.{field}={value} must be a finite number{bounds}")
+
+
+def check_bounds(part: object, low: float = -math.inf, high: float = math.inf) -> None:
+    """Raise ValueError unless the part's fields low and high are None or numbers in [low, high], in order."""
+    given = [name for name in ("low", "high") if getattr(part, name) is not None]
+    for name in given:
+        check_range(part, name, low, high)
+    if len(given) == 2 and part.low > part.high:  # type: ignore[attr-defined]
+        raise ValueError(
+            f"{type(part).__name__}.low={part.low} is above high={part.high}; nothing lies between them"  # type: ignore[attr-defined]
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -69,15 +70,19 @@ class PolicyGradient:
         token_ratio = policy.logp - self.denominator(policy, batch)
         ratio = self._ratio(token_ratio, advantage, batch)
         stable = self.mask(ratio, advantage, policy, batch)
-        bounded = stable * ratio
+        # Select before multiplying, here too: a token without weight may have a ratio that overflowed.
         if isinstance(self.mask, Bounded):
-            bounded = self.mask.bounded(ratio, advantage, policy, batch)
+            held = self.mask.bounded(ratio, advantage, policy, batch)
+        else:
+            held = torch.where(stable != 0, stable * ratio, 0.0)
         integral = ratio * policy.logp
         if isinstance(self.denominator, Integrable):
             integral = self.denominator.integral(ratio, policy, batch)
-        held = bounded + torch.where(stable != 0, stable * (integral - ratio), 0.0)
+        if integral is not ratio:
+            held = held + torch.where(stable != 0, stable * (integral - ratio), 0.0)
         if plan.stable is not None:
-            held = held * plan.stable.to(held.dtype)
+            planned = plan.stable.to(held.dtype)
+            held = torch.where(planned != 0, planned * held, 0.0)
         return torch.where(inside & (credit != 0), credit * held, 0.0).sum()
 
     def _ratio(
@@ -136,7 +141,11 @@ class Term:
         advantage = self.estimator.advantage(step)
         weight = self.weight * token_weight(self.rows, self.tokens, self.aggregation, step)
         mask = self.estimator.mask
-        return TermPlan(advantage, weight, mask.plan(step, advantage) if isinstance(mask, Planned) else None)
+        if not isinstance(mask, Planned):
+            return TermPlan(advantage, weight)
+        # A share of the tokens is one of those the term trains on: other terms' rows don't enter it.
+        trained = dataclasses.replace(step, response_mask=step.response_mask & (weight != 0))
+        return TermPlan(advantage, weight, mask.plan(trained, advantage))
 
     def coefficients(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Coefficients:
         """Return weight · c_t."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from core.checks import check_range
 from core.groups import group_sum
+from core.protocols import Schedule
 from core.types import GateWeights, TokenBatch
 
 
@@ -38,7 +39,7 @@ def known_solve_rate(step: TokenBatch) -> Float[Tensor, " batch"]:
     return rate
 
 
-def _either(above: Bool[Tensor, " batch"], reinforce: float, imitate: float) -> GateWeights:
+def either(above: Bool[Tensor, " batch"], reinforce: float, imitate: float) -> GateWeights:
     """Return (reinforce, 0) where `above`, (0, imitate) elsewhere."""
     # Filled tensors: between two plain numbers torch.where works in float32.
     ones = torch.ones(above.shape, dtype=torch.float64, device=above.device)
@@ -66,6 +67,9 @@ class ThresholdGate:
     imitate: float = 1.0
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
+    latex: ClassVar[str] = (
+        r"(%(reinforce)s,\,0)\ \mathrm{if}\ P_{q}>%(threshold)s\ \mathrm{else}\ (0,\,%(imitate)s)"
+    )
 
     def __post_init__(self) -> None:
         check_range(self, "threshold")
@@ -74,4 +78,28 @@ class ThresholdGate:
 
     def __call__(self, step: TokenBatch) -> GateWeights:
         """Return both weights for each row's question."""
-        return _either(known_solve_rate(step) > self.threshold, self.reinforce, self.imitate)
+        return either(known_solve_rate(step) > self.threshold, self.reinforce, self.imitate)
+
+
+@dataclass(frozen=True)
+class ScheduleGate:
+    """Both at once, by a schedule of the run:   (α, β) = (1 − μ, μ), μ = schedule(share of the run done).
+
+    See On-Policy RL Meets Off-Policy Experts: Harmonizing SFT and RL via Dynamic Weighting, Zhang et al.,
+    2025 (https://arxiv.org/abs/2508.11408), eq. 4.
+    """
+
+    schedule: Schedule
+
+    latex: ClassVar[str] = r"(1-\mu,\,\mu),\ \mu=%(schedule)s"
+
+    def __call__(self, step: TokenBatch) -> GateWeights:
+        """Return both weights, the same for every row."""
+        share = self.schedule(step.progress)
+        if not 0.0 <= share <= 1.0:
+            raise ValueError(
+                f"{self.schedule!r} gives μ={share} at progress {step.progress}; the share of imitation must "
+                "be in [0, 1]"
+            )
+        imitate = torch.full(step.reward.shape, share, dtype=torch.float64, device=step.reward.device)
+        return GateWeights(1.0 - imitate, imitate)

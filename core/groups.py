@@ -9,6 +9,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
+class Moments(NamedTuple):
+    """Mean and sample variance of some of the step's numbers."""
+
+    mean: Float[Tensor, ""]
+    variance: Float[Tensor, ""]
+
+
 class GroupMoments(NamedTuple):
     """Size, mean and sample standard deviation of each row's group."""
 
@@ -47,3 +54,30 @@ def group_moments(
     squares = torch.where(members, (values - mean) ** 2, 0.0)
     std = (group_sum(squares, group) / (size - 1).clamp(min=1)).sqrt()
     return GroupMoments(size, mean, std)
+
+
+def group_mean(
+    values: Float[Tensor, " batch"], weight: Float[Tensor, " batch"], group: Int[Tensor, " batch"]
+) -> Float[Tensor, " batch"]:
+    """Return the mean over each group, weighted by `weight` >= 0, at every row; 0 where all weights are 0."""
+    counted = weight > 0
+    lowest = _group_min(torch.where(counted, values, torch.inf), group)
+    base = torch.where(lowest.isfinite(), lowest, 0.0)
+    total = group_sum(weight, group)
+    above = group_sum(torch.where(counted, weight * (values - base), 0.0), group)
+    return base + above / torch.where(total > 0, total, 1.0)
+
+
+def moments(values: Float[Tensor, "*shape"], members: Bool[Tensor, "*shape"]) -> Moments:
+    """Return the moments of `values` over the members.
+
+    The variance divides by their number − 1; it is 0 for fewer than two. Without members the mean is 0.
+    """
+    size = members.sum()
+    base = torch.where(members, values, torch.inf).flatten()
+    # One number more, so that there is a lowest one; equal values deviate from their mean by exactly 0.
+    lowest = torch.cat([base, base.new_full((1,), torch.inf)]).amin()
+    lowest = torch.where(size > 0, lowest, 0.0)
+    mean = lowest + torch.where(members, values - lowest, 0.0).sum() / size.clamp(min=1)
+    squares = torch.where(members, (values - mean) ** 2, 0.0)
+    return Moments(mean, squares.sum() / (size - 1).clamp(min=1))

@@ -27,7 +27,10 @@ class Bounded(Protocol):
 
 @runtime_checkable
 class Planned(Protocol):
-    """A mask that looks across rows (a batch quantile or covariance). Plan phase."""
+    """A mask that looks across rows (a batch quantile or covariance). Plan phase.
+
+    The response mask of the step it is given holds only the tokens that the mask's term trains on.
+    """
 
     def plan(self, step: TokenBatch, advantage: Float[Tensor, "batch token"]) -> Float[Tensor, "batch token"]:
         """Return a factor of each token's weight."""

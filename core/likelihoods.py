@@ -9,19 +9,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from core.reductions import at_level, row_mean, row_sum
 from core.types import TokenBatch
-
-
-def _row_mean(values: Float[Tensor, "batch token"], batch: TokenBatch) -> Float[Tensor, "batch token"]:
-    """Return the mean over each row's response tokens, at all of its positions."""
-    kept = torch.where(batch.response_mask, values, 0.0)
-    length = batch.response_mask.sum(dim=1, keepdim=True).clamp(min=1)
-    return (kept.sum(dim=1, keepdim=True) / length).expand_as(values)
 
 
 @dataclass(frozen=True)
 class TokenLikelihood:
     """Every token carries its own ratio:   ∇π_θ(y_t)/π_ref(y_t)."""
+
+    latex: ClassVar[str] = r"\nabla\pi_\theta(y_t)"
 
     def __call__(
         self,
@@ -53,6 +49,7 @@ class SequenceLikelihood:
     """
 
     row_advantage: ClassVar[bool] = True
+    latex: ClassVar[str] = r"\nabla\pi_\theta(y)^{1/|y|}"
 
     def __call__(
         self,
@@ -61,7 +58,7 @@ class SequenceLikelihood:
         batch: TokenBatch,
     ) -> Float[Tensor, "batch token"]:
         """Return the row's mean log-ratio at each of its tokens."""
-        return _row_mean(log_ratio, batch)
+        return row_mean(log_ratio, batch)
 
     def pull_back(
         self,
@@ -71,4 +68,69 @@ class SequenceLikelihood:
         batch: TokenBatch,
     ) -> Float[Tensor, "batch token"]:
         """Return the row's mean weight at each of its tokens."""
-        return torch.where(batch.response_mask, _row_mean(weight, batch), 0.0)
+        return torch.where(batch.response_mask, row_mean(weight, batch), 0.0)
+
+
+@dataclass(frozen=True)
+class SequenceTokenLikelihood:
+    """The response's length-normalised ratio at every token, differentiated token by token.
+
+    s_t = sg(s) · π_θ(y_t)/sg(π_θ(y_t)),   ∇s_t = s · ∇ log π_θ(y_t)
+    with s as in `SequenceLikelihood`; advantages may then differ between the tokens of a row.
+
+    See Group Sequence Policy Optimization, Zheng et al., 2025 (https://arxiv.org/abs/2507.18071), eq. 13.
+    """
+
+    latex: ClassVar[str] = r"\mathrm{sg}[\pi_\theta(y)^{1/|y|}]\,\nabla\log\pi_\theta(y_t)"
+
+    def __call__(
+        self,
+        log_ratio: Float[Tensor, "batch token"],
+        advantage: Float[Tensor, "batch token"],  # noqa: ARG002
+        batch: TokenBatch,
+    ) -> Float[Tensor, "batch token"]:
+        """Return the row's mean log-ratio at each of its tokens."""
+        return row_mean(log_ratio, batch)
+
+    def pull_back(
+        self,
+        weight: Float[Tensor, "batch token"],
+        log_ratio: Float[Tensor, "batch token"],  # noqa: ARG002
+        advantage: Float[Tensor, "batch token"],  # noqa: ARG002
+        batch: TokenBatch,  # noqa: ARG002
+    ) -> Float[Tensor, "batch token"]:
+        """Return the weights as they are."""
+        return weight
+
+
+@dataclass(frozen=True)
+class ResponseLikelihood:
+    """The ratio of the whole response, a product over its tokens, differentiated as a whole.
+
+    ρ = π_θ(y)/π_ref(y),   ∇ρ = ρ · Σ_t ∇ log π_θ(y_t)
+    The log of ρ is cut at ±80, where float32 ends.
+
+    See Back to Basics, Ahmadian et al., 2024 (https://arxiv.org/abs/2402.14740): a response as one action.
+    """
+
+    row_advantage: ClassVar[bool] = True
+    latex: ClassVar[str] = r"\nabla\pi_\theta(y)"
+
+    def __call__(
+        self,
+        log_ratio: Float[Tensor, "batch token"],
+        advantage: Float[Tensor, "batch token"],  # noqa: ARG002
+        batch: TokenBatch,
+    ) -> Float[Tensor, "batch token"]:
+        """Return the row's sum of log-ratios at each of its tokens."""
+        return at_level("sequence", log_ratio, batch)
+
+    def pull_back(
+        self,
+        weight: Float[Tensor, "batch token"],
+        log_ratio: Float[Tensor, "batch token"],  # noqa: ARG002
+        advantage: Float[Tensor, "batch token"],  # noqa: ARG002
+        batch: TokenBatch,
+    ) -> Float[Tensor, "batch token"]:
+        """Return the row's sum of weights at each of its tokens."""
+        return torch.where(batch.response_mask, row_sum(weight, batch), 0.0)

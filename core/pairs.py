@@ -41,21 +41,27 @@ def check_kinds(owner: object, fields: Iterable[str]) -> None:
     """Raise TypeError where a field holds a part of another kind, told by its call's arguments and result."""
     for field in fields:
         part, kind = getattr(owner, field), KINDS[field]
-        wanted = inspect.signature(kind.__call__)
-        names = list(wanted.parameters)[1:]
-        found = inspect.signature(part) if callable(part) else None
-        if found is None or not isinstance(part, kind):
-            seen = "is not one" if found is None else "lacks " + ", ".join(_missing(part, kind))
-        elif len(found.parameters) != len(names):
-            seen = f"is called with ({', '.join(found.parameters)})"
-        elif found.return_annotation not in (found.empty, wanted.return_annotation):
-            seen = f"returns {found.return_annotation}"
-        else:
-            continue
-        raise TypeError(
-            f"{type(owner).__name__}.{field}={part!r} {seen}; a {kind.__name__} is called with "
-            f"({', '.join(names)}) and returns {wanted.return_annotation}"
-        )
+        if seen := misfit(part, kind):
+            wanted = inspect.signature(kind.__call__)
+            raise TypeError(
+                f"{type(owner).__name__}.{field}={part!r} {seen}; a {kind.__name__} is called with "
+                f"({', '.join(list(wanted.parameters)[1:])}) and returns {wanted.return_annotation}"
+            )
+
+
+def misfit(part: object, kind: type) -> str:
+    """Return what keeps a part from being of a kind; "" where nothing does."""
+    wanted = inspect.signature(kind.__call__)
+    found = inspect.signature(part) if callable(part) else None
+    if found is None or not isinstance(part, kind):
+        return "is not one" if found is None else "lacks " + ", ".join(_missing(part, kind))
+    if len(found.parameters) != len(wanted.parameters) - 1:
+        return f"is called with ({', '.join(found.parameters)})"
+    # A file without postponed annotations holds the types themselves, whose names are what was written.
+    returned = getattr(found.return_annotation, "__name__", found.return_annotation)
+    if found.return_annotation is not found.empty and returned != wanted.return_annotation:
+        return f"returns {returned}"
+    return ""
 
 
 def _missing(part: object, kind: type) -> list[str]:

@@ -28,14 +28,20 @@ class PrefixLength(Protocol):
 
 @dataclass(frozen=True)
 class UniformShare:
-    """Shares drawn evenly between a falling lower bound and `high`.
+    """Shares drawn evenly between a lower bound, which may fall over the run, and `high`.
 
     See Blending Supervised and Reinforcement Fine-Tuning with Prefix Sampling, Huang et al., 2025
     (https://arxiv.org/abs/2507.01679), sec. 3.
+
+    Args:
+        low: Smallest share; taken as `high` where it is above it, as 0 below 0.
+        high: Largest share.
     """
 
     low: Schedule
     high: float = 0.95
+
+    latex: ClassVar[str] = r"\mathcal{U}[%(low)s,\,%(high)s]"
 
     def __post_init__(self) -> None:
         check_range(self, "high", 0.0, 1.0)
@@ -48,14 +54,20 @@ class UniformShare:
 
 @dataclass(frozen=True)
 class BinomialChunks:
-    """The first k of `chunks` equal pieces, k binomial with an annealed chance for each piece.
+    """The first k of `chunks` equal pieces, k binomial:   P(k) = C(chunks, k) · p^k · (1 − p)^(chunks − k).
 
     See UFT: Unifying Supervised and Reinforcement Fine-Tuning, Liu et al., 2025
-    (https://arxiv.org/abs/2505.16984), sec. 3.1.
+    (https://arxiv.org/abs/2505.16984), sec. 3, and its released code, which cuts a solution into 5 pieces.
+
+    Args:
+        chance: p of each piece, annealed over the run.
+        chunks: Pieces of a demonstration.
     """
 
     chance: Schedule
     chunks: int = 5
+
+    latex: ClassVar[str] = r"\mathrm{Bin}(%(chunks)s,\,%(chance)s)/%(chunks)s"
 
     def __post_init__(self) -> None:
         check_range(self, "chunks", 1)
@@ -81,6 +93,7 @@ class DemonstrationPrefix:
     rollouts: int | None = None
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts", "prefixes"})
+    latex: ClassVar[str] = r"|y_{\mathrm{prefix}}|/|y^*|\sim%(length)s"
 
     def __post_init__(self) -> None:
         if self.rollouts is not None:
@@ -95,6 +108,8 @@ class DynamicSampling:
     """
 
     rounds: int = 10
+
+    latex: ClassVar[str] = r"0<P_{q}<1"
 
     def __post_init__(self) -> None:
         check_range(self, "rounds", 1)

@@ -29,6 +29,7 @@ class Rollouts:
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
     takes_demonstrations: ClassVar[bool] = False
+    latex: ClassVar[str] = r"y\sim\pi_{\mathrm{old}}\;%(gate)s"
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
@@ -44,6 +45,7 @@ class Demonstrations:
 
     needs: ClassVar[frozenset[str]] = frozenset({"demonstrations"})
     takes_demonstrations: ClassVar[bool] = True
+    latex: ClassVar[str] = r"y\sim\mathcal{D}\;%(gate)s"
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
@@ -56,6 +58,8 @@ class AnyOf:
     """Rows that at least one of several choices takes, each with weight 1."""
 
     choices: tuple[RowWeight, ...]
+
+    latex: ClassVar[str] = r"\bigcup\{%(choices)s\}"
 
     @property
     def takes_demonstrations(self) -> bool:
@@ -74,6 +78,8 @@ class Solved:
 
     rows: RowWeight
 
+    latex: ClassVar[str] = r"%(rows)s,\ r=1"
+
     @property
     def takes_demonstrations(self) -> bool:
         """Whether `rows` does."""
@@ -90,6 +96,8 @@ class Failed:
 
     rows: RowWeight
 
+    latex: ClassVar[str] = r"%(rows)s,\ r\ne 1"
+
     @property
     def takes_demonstrations(self) -> bool:
         """Whether `rows` does."""
@@ -105,6 +113,8 @@ class NonEmpty:
     """Those of `rows` with at least one token: the others then count in no mean over rows."""
 
     rows: RowWeight
+
+    latex: ClassVar[str] = r"%(rows)s,\ |y|>0"
 
     @property
     def takes_demonstrations(self) -> bool:
@@ -129,6 +139,7 @@ class Mixed:
     rows: RowWeight
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
+    latex: ClassVar[str] = r"%(rows)s,\ \sigma_r>0"
 
     @property
     def takes_demonstrations(self) -> bool:
@@ -147,7 +158,14 @@ class EntropyWeighted:
 
     wᵢ = scale · exp(sign · Hᵢ),   H under the policy as the step is planned, in nats, without gradient
 
-    See SRFT, Fu et al., 2025 (https://arxiv.org/abs/2506.19767), eq. 7 and 9.
+    See SRFT: A Single-Stage Method with Supervised and Reinforcement Fine-Tuning for Reasoning, Fu et al.,
+    2025 (https://arxiv.org/abs/2506.19767): 0.5 · exp(−H) on demonstrations, 0.1 · exp(+H) on solved
+    rollouts.
+
+    Args:
+        rows: Which rows.
+        scale: Weight of a row that the policy is sure of.
+        sign: −1 weighs rows less where the policy is undecided, +1 more.
     """
 
     rows: RowWeight
@@ -156,6 +174,7 @@ class EntropyWeighted:
 
     needs: ClassVar[frozenset[str]] = frozenset({"current_entropy"})
     plan_needs: ClassVar[frozenset[str]] = frozenset({"current_entropy"})
+    latex: ClassVar[str] = r"%(scale)s\,e^{%(sign)s H}\,[%(rows)s]"
 
     def __post_init__(self) -> None:
         check_range(self, "scale", 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from core.checks import check_range
 
@@ -13,6 +14,8 @@ class Fixed:
     """The same number throughout."""
 
     value: float
+
+    latex: ClassVar[str] = "%(value)s"
 
     def __post_init__(self) -> None:
         check_range(self, "value")
@@ -30,6 +33,8 @@ class Linear:
     end: float
     over: float = 1.0
 
+    latex: ClassVar[str] = r"%(start)s\to%(end)s"
+
     def __post_init__(self) -> None:
         check_range(self, "start")
         check_range(self, "end")
@@ -37,8 +42,9 @@ class Linear:
 
     def __call__(self, progress: float) -> float:
         """Return the number at `progress`."""
-        done = 1.0 if progress >= self.over else progress / self.over
-        return self.start + (self.end - self.start) * done
+        if progress >= self.over:
+            return self.end
+        return self.start + (self.end - self.start) * progress / self.over
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class Cosine:
     end: float
     over: float = 1.0
     warmup: float = 0.0
+
+    latex: ClassVar[str] = r"%(start)s\searrow_{\cos}%(end)s"
 
     def __post_init__(self) -> None:
         check_range(self, "start")

@@ -16,6 +16,8 @@ from core.types import TokenBatch
 class EveryToken:
     """All tokens of the response."""
 
+    latex: ClassVar[str] = r"t\in y"
+
     def __call__(self, step: TokenBatch) -> Bool[Tensor, "batch token"]:
         """Return the response mask."""
         return step.response_mask
@@ -26,6 +28,7 @@ class PrefixTokens:
     """Tokens of a rollout that were given from its question's demonstration."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"prefixes"})
+    latex: ClassVar[str] = r"t\in\mathrm{prefix}"
 
     def __call__(self, step: TokenBatch) -> Bool[Tensor, "batch token"]:
         """Return the given tokens; none where no rollout has a prefix."""
@@ -37,6 +40,8 @@ class PrefixTokens:
 @dataclass(frozen=True)
 class SampledTokens:
     """Tokens that the policy sampled after a given prefix; all of them where there is none."""
+
+    latex: ClassVar[str] = r"t\notin\mathrm{prefix}"
 
     def __call__(self, step: TokenBatch) -> Bool[Tensor, "batch token"]:
         """Return the sampled tokens."""

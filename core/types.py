@@ -134,6 +134,13 @@ class TermPlan(NamedTuple):
     target: Float[Tensor, "batch token"] | None = None
     """What a value loss regresses on."""
 
+    def idle(self) -> Bool[Tensor, " batch"]:
+        """Return which rows this term leaves without any gradient."""
+        nothing = (self.weight == 0) | (self.advantage == 0)
+        if self.stable is not None:
+            nothing = nothing | (self.stable == 0)
+        return nothing.all(dim=1)
+
     def rows(self, index: Int[Tensor, " row"]) -> TermPlan:
         """Return the plan of the rows at `index`."""
         return TermPlan(*(None if tensor is None else tensor[index] for tensor in self))  # type: ignore[arg-type]

@@ -102,3 +102,78 @@ def test_an_algorithm_is_a_short_composition_without_branches_or_tensors(path):
         assert not isinstance(node, ast.If | ast.IfExp | ast.For | ast.While), f"line {node.lineno} branches"
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno - node.lineno < 30, f"{path}:{node.lineno} {node.name} is too long"
+
+
+def test_no_algorithm_is_built_on_another_ones_file():
+    shared = {"algorithms.estimators"}
+    for path in (ROOT / "algorithms").glob("*.py"):
+        if path.stem != "__init__":
+            borrowed = {name for name in imported(path) if name.startswith("algorithms")}
+            assert not {name for name in borrowed if not any(name.startswith(s) for s in shared)}, path
+
+
+REMOVAL = """
+import importlib, importlib.abc, pathlib, re, sys
+import core
+import algorithms
+registry = pathlib.Path(algorithms.__file__)
+whole = {name: build() for name, build in algorithms.ALGORITHMS.items()}
+source = registry.read_text()
+
+
+class Missing(importlib.abc.MetaPathFinder):
+    name = ""
+
+    def find_spec(self, name, path, target=None):
+        if name == self.name:
+            raise ModuleNotFoundError(name)
+
+
+missing = Missing()
+sys.meta_path.insert(0, missing)
+for file in sorted(registry.parent.glob("*.py")):
+    if file.stem in ("__init__", "estimators"):
+        continue
+    for name in [name for name in sys.modules if name.partition(".")[0] == "algorithms"]:
+        del sys.modules[name]
+    missing.name = f"algorithms.{file.stem}"
+    own = re.search(rf"from algorithms.{file.stem} import \\(?([^)]*?)\\)?\\n(?=from)", source)
+    rows = [row.strip() for row in own[1].split(",") if row.strip()]
+    left = source.replace(own[0], "")
+    for row in rows:
+        left = re.sub(rf'    "\\w+": {row},\\n', "", left)
+    package = type(sys)("algorithms")
+    package.__path__ = [str(registry.parent)]
+    sys.modules["algorithms"] = package
+    exec(compile(left, str(registry), "exec"), package.__dict__)
+    built = {name: build() for name, build in package.ALGORITHMS.items()}
+    assert len(built) == len(whole) - len(rows), file
+    assert all(built[name] == whole[name] for name in built), file
+    print(file.stem)
+"""
+
+
+def test_an_algorithms_file_can_be_removed_with_its_registry_row_alone():
+    done = subprocess.run([sys.executable, "-c", REMOVAL], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    files = {path.stem for path in (ROOT / "algorithms").glob("*.py")} - {"__init__", "estimators"}
+    assert set(done.stdout.split()) == files
+
+
+def test_the_estimator_asks_for_no_algorithms_name():
+    from algorithms import ALGORITHMS
+
+    for path in (ROOT / "core").glob("*.py"):
+        branches = [
+            node
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Compare | ast.match_case | ast.Subscript)
+        ]
+        asked = {each.value for node in branches for each in ast.walk(node) if isinstance(each, ast.Constant)}
+        assert not asked & set(ALGORITHMS), path
+        assert not any(
+            isinstance(node, ast.Attribute) and node.attr == "name"
+            for b in branches
+            if isinstance(b, ast.Compare)
+            for node in ast.walk(b)
+        ), path

@@ -9,6 +9,9 @@ from typing import Any
 from evaluation.config import EvalConfig
 from training.config import TrainConfig
 
+SUMS = ("hpt", "hpt_off_on", "hpt_mix_on", "hpt_soft", "luffy", "srft")
+"""Algorithms whose policy loss is a token sum over a constant, with an entropy bonus: the released code's."""
+
 
 @dataclass(frozen=True)
 class Scale:

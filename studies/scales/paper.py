@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evaluation.config import EvalConfig
-from studies.scales import Scale
+from studies.scales import SUMS, Scale
 from training.config import EngineConfig, OptimizerConfig, RolloutConfig, TrainConfig
 
 RESPONSE_TOKENS = 8192
@@ -63,8 +63,9 @@ def _scale(name: str, policy: str, train: TrainConfig, hpt: Mapping[str, Any]) -
         train=train,
         evaluation=EVALUATION,
         algorithm_arguments={
+            **{key: {"entropy_weight": ENTROPY_WEIGHT, "length": RANKS * RESPONSE_TOKENS} for key in SUMS},
             "hpt": {"entropy_weight": ENTROPY_WEIGHT, "length": RANKS * RESPONSE_TOKENS, **hpt},
-            "dr_grpo": {"length": RESPONSE_TOKENS},
+            **{key: {"length": RESPONSE_TOKENS} for key in ("dr_grpo", "prefix_rft")},
         },
     )
 

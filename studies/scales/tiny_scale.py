@@ -1,10 +1,12 @@
 """The embedded scale: a policy of a few hundred thousand parameters that adds and subtracts, on a laptop."""
 
 from evaluation.config import EvalConfig
-from studies.scales import Scale
+from studies.scales import SUMS, Scale
 from training.config import EngineConfig, OptimizerConfig, RolloutConfig, TrainConfig
 
 RESPONSE_TOKENS = 52
+QUESTIONS = 16
+VOCABULARY = 20
 
 TINY = Scale(
     name="tiny",
@@ -13,7 +15,7 @@ TINY = Scale(
     suite_data="studies/scales/tiny/eval",
     train=TrainConfig(
         steps=80,
-        questions_per_step=16,
+        questions_per_step=QUESTIONS,
         updates_per_step=1,
         checkpoint_every=20,
         engine=EngineConfig(micro_batch_tokens=8192),
@@ -31,8 +33,10 @@ TINY = Scale(
         batch_size=256,
     ),
     algorithm_arguments={
-        "hpt": {"length": RESPONSE_TOKENS, "entropy_weight": 0.001},
-        "dr_grpo": {"length": RESPONSE_TOKENS},
+        **{key: {"length": RESPONSE_TOKENS, "entropy_weight": 0.001} for key in SUMS},
+        **{key: {"length": RESPONSE_TOKENS} for key in ("dr_grpo", "prefix_rft")},
+        "rl_plus": {"vocabulary": VOCABULARY},
+        "relift": {"questions": QUESTIONS},
     },
     threads=1,
 )

@@ -1,5 +1,6 @@
 """What the suites run on: each stage of each registry entry, with arguments that switch parts on."""
 
+import dataclasses
 import inspect
 
 import pytest
@@ -14,8 +15,10 @@ from core import (
     Rollouts,
     SequenceLikelihood,
     SequenceMean,
+    StepPlan,
     Term,
 )
+from tests.worlds import gradient
 
 VARIANTS = {
     "grpo": [{"normalize_std": False, "clip_low": 0.1, "clip_high": 0.4}],
@@ -35,6 +38,13 @@ SEQUENCE = PolicyGradient(
 COMPOSED = {
     "parts/sequence": Algorithm("sequence", (Term("reinforce", SEQUENCE, Rollouts(), SequenceMean()),))
 }
+
+
+def one_term(term, world, factor=1.0):
+    """Return the gradient of a term by itself, its weight multiplied."""
+    term = dataclasses.replace(term, weight=factor * term.weight)
+    plan = StepPlan((term,), (term.plan(world.step),))
+    return gradient(None, world, plan=plan)
 
 
 def defaults(name):

@@ -1,21 +1,26 @@
 """What the registry promises of every algorithm: a value that is its record."""
 
+import contextlib
 import dataclasses
 import inspect
 import json
 import pickle
+from collections.abc import Sequence
+from typing import get_origin
 
 import pytest
 import torch
 
 from algorithms import ALGORITHMS
 from core import Algorithm, Curriculum, StepPlan, TokenBatch, surrogate
-from tests.conformance.registry import built, defaults, stages
+from tests.conformance.registry import built, defaults, one_term, stages
 from tests.worlds import assert_same, build_world, gradient, speak
 
-KNOWN_NEEDS = {
-    "rollouts", "demonstrations", "entropy", "behavior_logp", "sampler_logp", "reference_logp", "value",
+FIELDS = {
+    "behavior_logp", "sampler_logp", "reference_logp", "current_logp", "current_entropy", "value",
+    "greedy_reward",
 }  # fmt: skip
+KNOWN_NEEDS = FIELDS | {"rollouts", "demonstrations", "prefixes", "entropy"}
 every_build = pytest.mark.parametrize(("name", "arguments"), built())
 every_stage = pytest.mark.parametrize("algorithm", stages())
 
@@ -68,36 +73,58 @@ def test_it_is_named_as_registered(name):
 def test_its_arguments_are_keywords_with_a_type_and_a_default(name):
     for parameter in inspect.signature(ALGORITHMS[name]).parameters.values():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        assert parameter.annotation in (float, int, bool)
-        assert type(parameter.default) is parameter.annotation
+        assert parameter.annotation in (float, int, bool, Sequence[float])
+        assert isinstance(parameter.default, get_origin(parameter.annotation) or parameter.annotation)
 
 
 @pytest.mark.parametrize(("name", "argument"), [(n, a) for n in ALGORITHMS for a in defaults(n)])
 def test_no_argument_is_ignored(name, argument):
+    built = [ALGORITHMS[name](**{argument: value}) for value in others(name, argument)]
+    assert built
+    assert all(algorithm != ALGORITHMS[name]() for algorithm in built)
+
+
+def others(name, argument):
+    """Yield values of an argument, other than its default, that the algorithm takes."""
     value = defaults(name)[argument]
-    other = not value if isinstance(value, bool) else value + type(value)(1) if value > 1 else value + 0.125
-    other = value - 0.125 if argument == "sft_share" else other
-    assert ALGORITHMS[name](**{argument: other}) != ALGORITHMS[name]()
+    if isinstance(value, bool):
+        values = [not value]
+    elif isinstance(value, tuple):
+        values = [(*value, 0.5)]
+    else:
+        values = [value + 1, value + 2] if isinstance(value, int) else [value + 0.125, value - 0.125]
+    for other in values:
+        with contextlib.suppress(ValueError):
+            ALGORITHMS[name](**{argument: other})
+            yield other
 
 
 @every_stage
 def test_its_needs_are_known_names_and_enough(algorithm, world):
     assert algorithm.needs <= KNOWN_NEEDS
-    optional = ("behavior_logp", "sampler_logp", "reference_logp", "value")
-    lean = world.step_with(**{field: None for field in optional if field not in algorithm.needs})
-    assert_same(gradient(algorithm, lean), gradient(algorithm, world))
+    absent = dict.fromkeys(FIELDS - algorithm.needs)
+    assert_same(gradient(algorithm, world.step_with(**absent)), gradient(algorithm, world))
+
+
+@every_stage
+def test_what_it_needs_to_plan_is_enough_to_plan(algorithm, world):
+    assert algorithm.plan_needs <= algorithm.needs
+    late = dict.fromkeys((FIELDS & algorithm.needs) - algorithm.plan_needs)
+    early = algorithm.plan(world.step_with(**late).step)
+    for one, other in zip(early.plans, algorithm.plan(world.step).plans, strict=True):
+        assert all(a is b is None or torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 @every_stage
 def test_what_it_needs_is_missed_when_it_is_not_there(algorithm, world):
     policy, plan = speak(world, world.logits), algorithm.plan(world.step)
-    if "behavior_logp" in algorithm.needs:
-        step = world.step_with(behavior_logp=None).step
-        with pytest.raises(ValueError, match="reads behavior_logp, which these rows do not carry"):
+    for field in algorithm.needs & FIELDS:
+        step = world.step_with(**{field: None}).step
+        with pytest.raises(ValueError, match=f"reads {field}, which these rows do not carry"):
             algorithm.plan(step).coefficients(policy, step)
-    if "entropy" in algorithm.needs:
-        silent = dataclasses.replace(policy, entropy=None)
-        with pytest.raises(ValueError, match=r"PolicyTokens\.entropy is None"):
+    for spoken in algorithm.needs & {"entropy", "value"}:
+        silent = dataclasses.replace(policy, **{spoken: None})
+        with pytest.raises(ValueError, match=rf"PolicyTokens\.{spoken} is None"):
             surrogate(plan.coefficients(silent, world.step), silent, world.step)
 
 
@@ -108,7 +135,8 @@ def test_plans_keep_the_dtype_of_the_rewards_and_coefficients_that_of_the_log_pr
     algorithm, rewards, logps
 ):
     world = build_world(dtype=logps)
-    step = dataclasses.replace(world.step, reward=world.step.reward.to(rewards))
+    graded = {name: getattr(world.step, name).to(rewards) for name in ("reward", "greedy_reward")}
+    step = dataclasses.replace(world.step, **graded)
     plan = algorithm.plan(step)
     for part in plan.plans:
         assert part.advantage.dtype == part.weight.dtype == rewards
@@ -152,14 +180,11 @@ def tensors_of(*holders):
 
 @every_stage
 def test_the_gradient_is_the_sum_of_its_terms_and_linear_in_their_weights(algorithm, world):
-    def alone(term, factor):
-        return Algorithm("alone", (dataclasses.replace(term, weight=factor * term.weight),))
-
-    parts = [gradient(alone(term, 1.0), world) for term in algorithm.terms]
+    parts = [one_term(term, world) for term in algorithm.terms]
     assert_same(sum(parts), gradient(algorithm, world))
     for term, once in zip(algorithm.terms, parts, strict=True):
-        assert torch.equal(gradient(alone(term, 2.0), world), 2.0 * once)
-        assert not gradient(alone(term, 0.0), world).any()
+        assert torch.equal(one_term(term, world, 2.0), 2.0 * once)
+        assert not one_term(term, world, 0.0).any()
 
 
 def test_rows_of_a_batch_are_rows_of_all_its_fields(world):

@@ -29,8 +29,8 @@ def test_gradient_is_finite_on(algorithm, rows, dtype):
 
 def test_a_step_without_anything_to_train_still_gives_an_attached_loss_with_zero_gradient(algorithm):
     world = build_world(((1, 1.0, False), (1, 1.0, True)), (0, 0))
-    logp, entropy = (torch.full((2, 6), -1.0, requires_grad=True) for _ in range(2))
-    plan, policy = algorithm.plan(world.step), PolicyTokens(logp, entropy)
+    logp, entropy, value = (torch.full((2, 6), -1.0, requires_grad=True) for _ in range(3))
+    plan, policy = algorithm.plan(world.step), PolicyTokens(logp, entropy, value)
     assert plan.idle().all()
     loss = surrogate(plan.coefficients(policy, world.step), policy, world.step)
     loss.backward()
@@ -54,8 +54,9 @@ def test_log_ratios_of_eighty_in_both_directions_give_a_finite_gradient(algorith
     up = (torch.arange(6) % 2 == 0).expand(len(world.logits), 6)
     logp = torch.where(up, -1.0, -81.0).to(dtype).requires_grad_()
     entropy = torch.ones_like(logp).detach().requires_grad_()
-    step = world.step_with(behavior_logp=torch.where(up, -81.0, -1.0).to(dtype)).step
-    policy = PolicyTokens(logp, entropy)
+    other = torch.where(up, -81.0, -1.0).to(dtype)
+    step = world.step_with(behavior_logp=other, reference_logp=other, sampler_logp=other.flip(1)).step
+    policy = PolicyTokens(logp, entropy, world.critic)
     loss = surrogate(algorithm.plan(step).coefficients(policy, step), policy, step)
     loss.backward()
     assert loss.isfinite()
@@ -76,5 +77,5 @@ def test_a_log_prob_that_is_nan_inside_the_response_is_not_hidden(algorithm, wor
     token = int(torch.nonzero(world.step.response_mask[row]).flatten()[0])
     logp = torch.full_like(world.step.behavior_logp, -1.0)
     logp[row, token] = torch.nan
-    policy = PolicyTokens(logp, torch.ones_like(logp))
+    policy = PolicyTokens(logp, torch.ones_like(logp), world.critic)
     assert surrogate(plan.coefficients(policy, world.step), policy, world.step).isnan()

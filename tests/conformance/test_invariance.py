@@ -6,13 +6,18 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
-from tests.conformance.registry import stages
-from tests.worlds import World, assert_same, build_world, gradient
+from core import ClipCovariance, TopCovariance, Whitened
+from core.needs import needs_of, parts_of
+from tests.conformance.registry import one_term, stages
+from tests.worlds import PER_TOKEN, World, assert_same, build_world, gradient
+
+# Parts whose statistics are those of all questions of the step.
+ACROSS_QUESTIONS = (ClipCovariance, TopCovariance, Whitened)
 
 pytestmark = pytest.mark.parametrize("algorithm", stages())
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 8])
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 8])
 def test_micro_batches_do_not_change_the_gradient(algorithm, world, count):
     parts = torch.arange(len(world.logits)).chunk(count)
     assert len(parts) == count
@@ -31,9 +36,14 @@ def test_row_order_does_not_change_the_gradient(algorithm, world):
 
 
 def test_padding_does_not_change_the_gradient(algorithm, world):
-    fields = ("response_mask", "behavior_logp", "sampler_logp", "reference_logp")
-    step = dataclasses.replace(world.step, **{f: pad(getattr(world.step, f), (0, 5)) for f in fields})
-    padded = World(step, pad(world.logits, (0, 0, 0, 5), value=0.3), pad(world.actions, (0, 5)))
+    wide = ("response_mask", "prefix_mask", *PER_TOKEN)
+    step = dataclasses.replace(world.step, **{f: pad(getattr(world.step, f), (0, 5)) for f in wide})
+    padded = World(
+        step,
+        pad(world.logits, (0, 0, 0, 5), value=0.3),
+        pad(world.actions, (0, 5)),
+        pad(world.critic, (0, 5), value=0.7),
+    )
     found = gradient(algorithm, padded)
     assert_same(found[:, :-5], gradient(algorithm, world))
     assert not found[:, -5:].any()
@@ -43,9 +53,9 @@ def test_padding_does_not_change_the_gradient(algorithm, world):
 def test_what_stands_outside_the_response_mask_does_not_matter(algorithm, world, value):
     mask = world.step.response_mask
     garbage = torch.full_like(world.step.behavior_logp, value)
-    fields = ("behavior_logp", "sampler_logp", "reference_logp")
     scrambled = world.step_with(
-        **{field: torch.where(mask, getattr(world.step, field), garbage) for field in fields}, value=garbage
+        **{field: torch.where(mask, getattr(world.step, field), garbage) for field in PER_TOKEN},
+        prefix_mask=world.step.prefix_mask | ~mask,
     )
     for kept in (scrambled, dataclasses.replace(scrambled, garbage=garbage)):
         assert_same(gradient(algorithm, kept), gradient(algorithm, world))
@@ -69,8 +79,8 @@ def test_idle_rows_get_exactly_no_gradient_and_may_be_left_out(algorithm, world)
 
 
 def test_rows_that_are_not_idle_get_a_gradient_where_nothing_is_clipped(algorithm, world):
-    # Ratios of 1: whatever the plan keeps has a coefficient.
-    world = world.step_with(behavior_logp=world.step.behavior_logp * 0 + _logp(world))
+    # Ratios of almost 1 (at 1, a divergence from the behavior policy has none): what the plan keeps has one.
+    world = world.step_with(behavior_logp=world.step.behavior_logp * 0 + _logp(world) - 1e-5)
     got = gradient(algorithm, world).flatten(1).any(dim=1)
     assert got.equal(~algorithm.plan(world.step).idle())
 
@@ -79,9 +89,18 @@ def _logp(world):
     return world.logits.log_softmax(-1).gather(-1, world.actions[..., None])[..., 0]
 
 
-def test_the_behavior_log_probs_of_demonstrations_do_not_matter(algorithm, world):
-    unknown = torch.where(world.step.is_demonstration[:, None], torch.nan, world.step.behavior_logp)
-    assert_same(gradient(algorithm, world.step_with(behavior_logp=unknown)), gradient(algorithm, world))
+def test_the_behavior_log_probs_of_demonstrations_matter_only_to_terms_that_train_on_them(algorithm, world):
+    other = torch.where(world.step.is_demonstration[:, None], -7.0, world.step.behavior_logp)
+    found = gradient(algorithm, world.step_with(behavior_logp=other))
+    trained = [
+        term.estimator
+        for term in algorithm.terms
+        if term.rows.takes_demonstrations and hasattr(term, "estimator")
+    ]
+    if "behavior_logp" in needs_of(*trained):
+        assert not torch.allclose(found, gradient(algorithm, world))
+    else:
+        assert_same(found, gradient(algorithm, world))
 
 
 def test_other_questions_that_give_no_gradient_change_only_the_normaliser(algorithm, world):
@@ -93,11 +112,12 @@ def test_other_questions_that_give_no_gradient_change_only_the_normaliser(algori
     step = dataclasses.replace(
         base.step, **{name: torch.cat([tensor, added[name]]) for name, tensor in base.step.tensors()}
     )
-    joined = World(step, torch.cat([base.logits, more.logits]), torch.cat([base.actions, more.actions]))
-    for position in range(len(algorithm.terms)):
-        term = dataclasses.replace(algorithm, terms=(algorithm.terms[position],))
-        before = gradient(term, base)
+    leaves = ("logits", "actions", "critic")
+    joined = World(step, *(torch.cat([getattr(base, leaf), getattr(more, leaf)]) for leaf in leaves))
+    for term in algorithm.terms:
+        before = one_term(term, base)
         if before.any():
-            after = gradient(term, joined)[: len(base.logits)]
+            after = one_term(term, joined)[: len(base.logits)]
             scale = (before * after).sum() / (before * before).sum()
-            assert_same(after, scale * before, rtol=1e-9)
+            if not any(isinstance(part, ACROSS_QUESTIONS) for part in parts_of(term)):
+                assert_same(after, scale * before, rtol=1e-9)

@@ -1,9 +1,19 @@
+import dataclasses
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import Constant, GroupRelative, Outcome
+from core import (
+    Constant,
+    GreedyBaseline,
+    GroupRelative,
+    LeaveOneOut,
+    OptimalBaseline,
+    Outcome,
+    TotalReward,
+)
 from tests.core.batches import batch
 
 REWARDS = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7, 1.0])
@@ -87,3 +97,67 @@ def test_a_reward_added_to_every_member_changes_no_difference(rows, shift):
     after = per_row(part, batch([reward + shift for reward in rewards], groups))
     several = torch.tensor([groups.count(group) > 1 for group in groups])
     torch.testing.assert_close(after[several], before[several], rtol=0, atol=1e-12)
+
+
+def test_the_total_reward_is_credited_as_it_is():
+    assert per_row(TotalReward(), batch([0.25, -3.0])).tolist() == [0.25, -3.0]
+
+
+def test_leave_one_out_worked_by_hand():
+    # The other rollouts of the first have mean (0 + 0.5) / 2; the demonstration is compared with all three.
+    step = batch([1.0, 0.0, 0.5, 1.0, 0.7], [0, 0, 0, 0, 8], [False, False, False, True, False])
+    assert per_row(LeaveOneOut(), step).tolist() == [0.75, -0.75, 0.0, 0.5, 0.7]
+
+
+def test_a_demonstration_is_compared_with_a_single_rollout_but_that_rollout_with_nothing():
+    step = batch([1.0, 0.25, 1.0], [0, 0, 4], [True, False, True])
+    assert per_row(LeaveOneOut(), step).tolist() == [0.75, 0.25, 1.0]
+
+
+@given(STEPS)
+def test_leave_one_out_is_the_textbook_formula(rows):
+    rewards, groups, _ = (list(column) for column in zip(*rows, strict=True))
+    expected = []
+    for i, question in enumerate(groups):
+        others = [r for j, r in enumerate(rewards) if groups[j] == question and j != i]
+        expected.append(rewards[i] - (sum(others) / len(others) if others else 0.0))
+    found = per_row(LeaveOneOut(), batch(rewards, groups))
+    torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("part", [LeaveOneOut(), OptimalBaseline()])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("reward", [0.1, 0.3, 0.7, 1.0])
+def test_other_baselines_too_credit_equal_rewards_with_exactly_nothing(part, reward, dtype):
+    step = batch([reward] * 7, lengths=[1, 2, 3, 4, 5, 6, 7], dtype=dtype)
+    assert not per_row(part, step).any()
+
+
+def test_the_optimal_baseline_worked_by_hand():
+    # Lengths 1, 3 and 4: (1 · 1 + 3 · 0 + 4 · 0.5) / 8 = 3/8; the demonstration does not enter it.
+    step = batch([1.0, 0.0, 0.5, 1.0], [0] * 4, [False] * 3 + [True], lengths=[1, 3, 4, 9])
+    assert per_row(OptimalBaseline(), step).tolist() == [0.625, -0.375, 0.125, 0.625]
+
+
+def test_the_optimal_baseline_of_a_single_rollout_is_zero():
+    step = batch([0.75, 1.0, 0.5], [0, 0, 1], [False, True, False], lengths=[2, 2, 2])
+    assert per_row(OptimalBaseline(), step).tolist() == [0.75, 1.0, 0.5]
+
+
+@given(STEPS, st.lists(st.integers(1, 6), min_size=12, max_size=12))
+def test_advantages_to_the_optimal_baseline_sum_to_zero_over_a_groups_tokens(rows, lengths):
+    rewards, groups, _ = (list(column) for column in zip(*rows, strict=True))
+    found = OptimalBaseline()(batch(rewards, groups, lengths=lengths[: len(rewards)]))
+    for question in set(groups):
+        chosen = torch.tensor([group == question for group in groups])
+        if chosen.sum() > 1:
+            assert abs(found[chosen].sum()) < 1e-12
+
+
+def test_the_greedy_baseline_is_taken_from_the_reward_to_go():
+    step = batch([1.0, 0.5], lengths=[2, 3])
+    step = dataclasses.replace(step, greedy_reward=torch.tensor([0.25, 1.0], dtype=torch.float64))
+    assert GreedyBaseline()(step).tolist() == [[0.75, 0.75, 0.0], [-0.5, -0.5, -0.5]]
+    given_ = torch.tensor([[1.0, 0.0, 9.0], [0.5, -0.5, 2.0]], dtype=torch.float64)
+    by_token = dataclasses.replace(step, token_reward=given_)
+    assert GreedyBaseline()(by_token).tolist() == [[0.75, -0.25, 0.0], [1.0, 0.5, 1.0]]

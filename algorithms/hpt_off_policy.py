@@ -1,0 +1,83 @@
+"""HPT with off-policy gradients in imitation's place (OFF/ON) or beside it (Mix/ON).
+
+Terms as HPT's, but that questions at most the gate train their demonstrations by
+  KeepAll · Unit · TotalReward · ShapedLikelihood
+See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), sec. 4.4 and table 5. No script of these experiments
+was released; the compositions are those of the code's two branches.
+Differs from the released code: the mean over demonstration tokens is taken over the whole step.
+"""
+
+from algorithms.estimators import group_relative, imitation
+from core import (
+    Algorithm,
+    AnyOf,
+    Demonstrations,
+    EntropyBonus,
+    FixedLengthSum,
+    Gate,
+    KeepAll,
+    PolicyGradient,
+    Rollouts,
+    RowWeight,
+    ShapedLikelihood,
+    Term,
+    ThresholdGate,
+    TokenMean,
+    TotalReward,
+    Unit,
+)
+
+
+def _off_policy(gamma: float, rows: RowWeight, length: int, weight: float = 1.0) -> Term:
+    # Its rollouts are dropped, so that a demonstration is alone in its group: its reward is its advantage.
+    estimator = PolicyGradient(KeepAll(), Unit(), TotalReward(), ShapedLikelihood(gamma))
+    return Term("off_policy", estimator, rows, FixedLengthSum(length), weight)
+
+
+def _routed(name: str, gate: Gate, taught: tuple[Term, ...], length: int, entropy_weight: float) -> Algorithm:
+    estimator = group_relative(KeepAll(), normalize_std=False)
+    reinforce = Term("reinforce", estimator, Rollouts(gate), FixedLengthSum(length))
+    trained = AnyOf((Rollouts(gate), Demonstrations(gate)))
+    return Algorithm(name, terms=(reinforce, *taught, EntropyBonus(entropy_weight, trained, TokenMean())))
+
+
+def hpt_off_on(
+    *, gate: float = 0.0, gamma: float = 0.1, entropy_weight: float = 0.0, length: int = 8192
+) -> Algorithm:
+    """Compose HPT with LUFFY's off-policy gradient in imitation's place.
+
+    Args:
+        gate: γ of HPT; demonstrations are trained while the question's solve rate is at most this.
+        gamma: γ of the shaped likelihood π/(π + γ).
+        entropy_weight: Weight of the entropy bonus over all trained rows; 0.001 in the released code.
+        length: Constant that the policy's token sum over the whole step is divided by.
+    """
+    routed = ThresholdGate(gate)
+    taught = (_off_policy(gamma, Demonstrations(routed), length),)
+    return _routed("hpt_off_on", routed, taught, length, entropy_weight)
+
+
+def hpt_mix_on(
+    *,
+    gate: float = 0.0,
+    sft_weight: float = 0.1,
+    off_weight: float = 1.0,
+    gamma: float = 0.1,
+    entropy_weight: float = 0.0,
+    length: int = 8192,
+) -> Algorithm:
+    """Compose HPT with imitation and LUFFY's off-policy gradient of the same demonstrations.
+
+    Args:
+        gate: γ of HPT; demonstrations are trained while the question's solve rate is at most this.
+        sft_weight: Weight of imitation.
+        off_weight: Weight of the off-policy gradient.
+        gamma: γ of the shaped likelihood π/(π + γ).
+        entropy_weight: Weight of the entropy bonus over all trained rows; 0.001 in the released code.
+        length: Constant that the policy's token sum over the whole step is divided by.
+    """
+    routed = ThresholdGate(gate)
+    rows = Demonstrations(routed)
+    imitate = Term("imitate", imitation(), rows, TokenMean(), sft_weight)
+    taught = (imitate, _off_policy(gamma, rows, length, off_weight))
+    return _routed("hpt_mix_on", routed, taught, length, entropy_weight)

@@ -1,0 +1,50 @@
+"""HPT with a soft gate: every question is both reinforced and imitated, by its solve rate.
+
+Terms as HPT's; α and β are read from a table over the solve rate instead of switched at a threshold.
+See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), sec. 2.3, which proposes weighting estimators.
+Differs from the released code: its `soft` strategy computes such weights and never uses them.
+"""
+
+from collections.abc import Sequence
+
+from algorithms.estimators import group_relative, imitation
+from core import (
+    Algorithm,
+    AnyOf,
+    Demonstrations,
+    EntropyBonus,
+    FixedLengthSum,
+    KeepAll,
+    Rollouts,
+    TableGate,
+    Term,
+    TokenMean,
+)
+
+
+def hpt_soft(
+    *,
+    reinforce: Sequence[float] = (0.0, 1.0),
+    imitate: Sequence[float] = (1.0, 0.0),
+    entropy_weight: float = 0.0,
+    length: int = 8192,
+) -> Algorithm:
+    """Compose HPT with tables for α and β; the defaults are α = P and β = 1 − P.
+
+    Args:
+        reinforce: α at solve rates 0, 1/n, …, 1, linear in between.
+        imitate: β at solve rates 0, 1/n, …, 1, linear in between.
+        entropy_weight: Weight of the entropy bonus over all trained rows.
+        length: Constant that the policy's token sum over the whole step is divided by.
+    """
+    routed = TableGate(tuple(reinforce), tuple(imitate))
+    estimator = group_relative(KeepAll(), normalize_std=False)
+    trained = AnyOf((Rollouts(routed), Demonstrations(routed)))
+    return Algorithm(
+        "hpt_soft",
+        terms=(
+            Term("reinforce", estimator, Rollouts(routed), FixedLengthSum(length)),
+            Term("imitate", imitation(), Demonstrations(routed), TokenMean()),
+            EntropyBonus(entropy_weight, trained, TokenMean()),
+        ),
+    )

@@ -1,0 +1,181 @@
+"""The divergence from another policy, as a summand of the objective."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.aggregations import token_weight
+from core.checks import check_range
+from core.hooks import Planned
+from core.masks import KeepAll
+from core.needs import parts_of
+from core.pairs import check_kinds
+from core.protocols import Aggregation, Likelihood, Mask, RowWeight, TokenChoice
+from core.tokens import EveryToken
+from core.types import Coefficients, PolicyTokens, TermPlan, TokenBatch
+
+Estimator = Literal["k1", "k2", "k3", "abs", "k1+", "k3+"]
+
+
+@dataclass(frozen=True)
+class KlPenalty:
+    """Penalty on the policy's divergence from another one:   −weight · mean over tokens of k_t.
+
+    With L = log π_θ(y_t) − log π(y_t), k_t and its derivative by log π_θ(y_t) are
+
+    k1: L, 1      k2: L²/2, L      k3: e^(−L) + L − 1, 1 − e^(−L)      abs: |L|, sign L
+    k1+, k3+: the value of k1 or k3, the derivative of k2
+
+    Where `ratio` is given, k_t is multiplied by that likelihood's ratio s_t to the behavior policy, and both
+    are differentiated: ∇(s_t k_t) = s_t ∇k_t + k_t ∇s_t. With a token's ratio this is an unbiased gradient of
+    KL(π_θ ‖ π) from tokens that the behavior policy sampled.
+
+    See Approximating KL Divergence, Schulman, 2020 (http://joschu.net/blog/kl-approx.html), for the
+    estimators; DeepSeekMath, Shao et al., 2024 (https://arxiv.org/abs/2402.03300), eq. 4, for the term.
+
+    Args:
+        weight: Objective a nat; 0 switches the term off at no cost.
+        rows: Rows whose tokens count.
+        aggregation: How their tokens are averaged.
+        estimator: Which estimator of the divergence.
+        to: The other policy: the frozen anchor, or the one that sampled the rows.
+        limit: Largest |k_t|; beyond it the derivative is 0 (not that of k1+ and k3+). None: no limit.
+        mask: Factor of each token's penalty; it sees π_θ/π as ratio and 1 as advantage.
+        ratio: Whose ratio to the behavior policy weighs the token's penalty; None: 1.
+        tokens: Which tokens of the rows.
+        name: What the term is called within its algorithm.
+    """
+
+    weight: float
+    rows: RowWeight
+    aggregation: Aggregation
+    estimator: Estimator = "k3"
+    to: Literal["reference", "behavior"] = "reference"
+    limit: float | None = None
+    mask: Mask = field(default=KeepAll())
+    ratio: Likelihood | None = None
+    tokens: TokenChoice = EveryToken()
+    name: str = "kl"
+
+    latex: ClassVar[str] = (
+        r"-%(weight)s\,\mathrm{KL}_{\mathrm{%(estimator)s}}(\pi_\theta\|\pi_{\mathrm{%(to)s}})"
+    )
+
+    def __post_init__(self) -> None:
+        check_range(self, "weight")
+        if self.limit is not None:
+            check_range(self, "limit", 0.0)
+        check_kinds(self, ("rows", "aggregation", "mask", "tokens"))
+        if self.ratio is not None and not isinstance(self.ratio, Likelihood):
+            raise TypeError(f"KlPenalty.ratio={self.ratio!r} must be a likelihood, such as TokenLikelihood()")
+        for part in parts_of(self.mask):
+            if getattr(part, "advantage", part) is None:
+                raise ValueError(
+                    f"KlPenalty.mask={part!r} goes by its term's advantage, and a penalty has none; give the "
+                    f"mask one: {type(part).__name__}(…, advantage=GroupRelative())"
+                )
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Log-probs of the other policy, those of the ratio too; not while the weight is 0."""
+        if not self.weight:
+            return frozenset()
+        weighed = {"behavior_logp"} if self.ratio else set()
+        return frozenset({f"{self.to}_logp"} | weighed)
+
+    def plan(self, step: TokenBatch) -> TermPlan:
+        """Fix each token's weight, and the part of the mask that depends on other rows."""
+        ones = step.response_mask.to(step.reward.dtype)
+        if not self.weight:
+            return TermPlan(ones, torch.zeros_like(ones))
+        weight = self.weight * token_weight(self.rows, self.tokens, self.aggregation, step)
+        if not isinstance(self.mask, Planned):
+            return TermPlan(ones, weight)
+        trained = dataclasses.replace(step, response_mask=weight != 0)
+        return TermPlan(ones, weight, self.mask.plan(trained, ones))
+
+    def coefficients(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Coefficients:
+        """Return −weight · ∂k_t/∂ log π_θ of each token, the ratio's derivative included."""
+        if not self.weight:
+            return Coefficients(torch.zeros_like(policy.logp))
+        policy = _readable(policy, batch)
+        distance, weight = self._distance(policy, batch), self._weight(plan, policy, batch)
+        value, slope = self._estimate(distance)
+        if self.ratio is None:
+            return Coefficients(_product(-weight, slope))
+        token_ratio = policy.logp - batch.require("behavior_logp", self)
+        ones = batch.response_mask.to(weight.dtype)
+        ratio = self.ratio(token_ratio, ones, batch)
+        ratio = torch.where(batch.response_mask, ratio, 0.0).exp()
+        moved = self.ratio.pull_back(_product(-weight, ratio * value), token_ratio, ones, batch)
+        return Coefficients(_product(-weight, ratio * slope) + moved)
+
+    def objective(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Float[Tensor, ""]:
+        """Return −Σ weight · k_t."""
+        if not self.weight:
+            return policy.logp.new_zeros(())
+        policy = _readable(policy, batch)
+        value, _ = self._estimate(self._distance(policy, batch))
+        if self.ratio is not None:
+            token_ratio = policy.logp - batch.require("behavior_logp", self)
+            ratio = self.ratio(token_ratio, batch.response_mask.to(value.dtype), batch)
+            value = value * torch.where(batch.response_mask, ratio, 0.0).exp()
+        return _product(-self._weight(plan, policy, batch), value).sum()
+
+    def _distance(self, policy: PolicyTokens, batch: TokenBatch) -> Float[Tensor, "batch token"]:
+        return policy.logp - batch.require(f"{self.to}_logp", self)
+
+    def _weight(
+        self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch
+    ) -> Float[Tensor, "batch token"]:
+        dtype = policy.logp.dtype
+        ratio = self._distance(policy, batch).exp()
+        stable = self.mask(ratio, batch.response_mask.to(dtype), policy, batch)
+        if plan.stable is not None:
+            stable = stable * plan.stable.to(dtype)
+        return _product(plan.weight.to(dtype), stable)
+
+    def _estimate(
+        self, distance: Float[Tensor, "batch token"]
+    ) -> tuple[Float[Tensor, "batch token"], Float[Tensor, "batch token"]]:
+        value, slope = _estimate(self.estimator.removesuffix("+"), distance)
+        limit = math.inf if self.limit is None else self.limit
+        slope = torch.where(value.abs() <= limit, slope, 0.0)
+        return value.clamp(-limit, limit), distance if self.estimator.endswith("+") else slope
+
+
+def _estimate(
+    kind: str, distance: Float[Tensor, "batch token"]
+) -> tuple[Float[Tensor, "batch token"], Float[Tensor, "batch token"]]:
+    """Return an estimator's value at the log-ratio, and its derivative."""
+    if kind == "k1":
+        return distance, torch.ones_like(distance)
+    if kind == "k2":
+        return distance.square() / 2, distance
+    if kind == "k3":
+        # e^(−L) − 1: exact near L = 0, where the value is L²/2.
+        above = torch.expm1(-distance)
+        return above + distance, -above
+    return distance.abs(), distance.sign()
+
+
+def _product(
+    weight: Float[Tensor, "batch token"], factor: Float[Tensor, "batch token"]
+) -> Float[Tensor, "batch token"]:
+    """Return the product, 0 where the weight is: there the factor may have overflowed."""
+    return torch.where(weight != 0, weight * factor, 0.0)
+
+
+def _readable(policy: PolicyTokens, batch: TokenBatch) -> PolicyTokens:
+    """Return the policy without gradient, 0 outside the response mask."""
+    logp = torch.where(batch.response_mask, policy.logp.detach(), 0.0)
+    if policy.entropy is None:
+        return PolicyTokens(logp)
+    return PolicyTokens(logp, torch.where(batch.response_mask, policy.entropy.detach(), 0.0))

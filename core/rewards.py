@@ -1,0 +1,103 @@
+"""Advantages around an advantage: of rewards that were changed first."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from core.checks import check_range
+from core.protocols import Advantage
+from core.returns import Returns, last_token, token_rewards
+from core.types import TokenBatch
+
+
+def _returns(advantage: Advantage, step: TokenBatch) -> Float[Tensor, "batch token"]:
+    if not isinstance(advantage, Returns):
+        raise TypeError(f"{advantage!r} has no returns to train a critic on; use Gae or RewardToGo")
+    return advantage.returns(step)
+
+
+@dataclass(frozen=True)
+class PenalizedByKl:
+    """The wrapped advantage of rewards that were lowered by the distance from the reference policy.
+
+    r′_t = r_t − weight · (log π_behavior(y_t) − log π_reference(y_t)),   r′ᵢ = rᵢ − weight · Σ_t (…)
+
+    on rollouts; a demonstration was not sampled, so that the sum estimates no divergence of it.
+
+    See Fine-Tuning Language Models from Human Preferences, Ziegler et al., 2019
+    (https://arxiv.org/abs/1909.08593), eq. 2.
+
+    Args:
+        advantage: What is computed from the lowered rewards.
+        weight: Reward a nat.
+    """
+
+    advantage: Advantage
+    weight: float
+
+    needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "reference_logp"})
+    plan_needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "reference_logp"})
+    latex: ClassVar[str] = (
+        r"%(advantage)s,\ r_t\!-\!%(weight)s\log\tfrac{\pi_{\mathrm{old}}}{\pi_{\mathrm{ref}}}"
+    )
+
+    def __post_init__(self) -> None:
+        check_range(self, "weight")
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return the advantage at response tokens."""
+        return self.advantage(self._lowered(step))
+
+    def returns(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return the wrapped advantage's returns of the lowered rewards."""
+        return _returns(self.advantage, self._lowered(step))
+
+    def _lowered(self, step: TokenBatch) -> TokenBatch:
+        distance = step.require("behavior_logp", self) - step.require("reference_logp", self)
+        rollout = ~step.is_demonstration[:, None]
+        penalty = torch.where(rollout, self.weight * distance.to(step.reward.dtype), 0.0)
+        return dataclasses.replace(
+            step, token_reward=token_rewards(step) - penalty, reward=step.reward - penalty.sum(dim=1)
+        )
+
+
+@dataclass(frozen=True)
+class ClippedReward:
+    """The wrapped advantage of rewards that were clipped:   r′ᵢ = min(max(rᵢ, low), high).
+
+    Rewards by token keep their sum: the response's last token takes the difference.
+
+    Args:
+        advantage: What is computed from the clipped rewards.
+        low: Lowest reward left.
+        high: Highest reward left.
+    """
+
+    advantage: Advantage
+    low: float
+    high: float
+
+    latex: ClassVar[str] = r"%(advantage)s,\ r\in[%(low)s,\,%(high)s]"
+
+    def __post_init__(self) -> None:
+        check_range(self, "low")
+        check_range(self, "high", self.low)
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return the advantage at response tokens."""
+        return self.advantage(self._clipped(step))
+
+    def returns(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return the wrapped advantage's returns of the clipped rewards."""
+        return _returns(self.advantage, self._clipped(step))
+
+    def _clipped(self, step: TokenBatch) -> TokenBatch:
+        reward = step.reward.clamp(self.low, self.high)
+        taken = torch.where(last_token(step), (step.reward - reward)[:, None], 0.0)
+        return dataclasses.replace(step, reward=reward, token_reward=token_rewards(step) - taken)
