@@ -2,7 +2,9 @@
 
 Term: KeepAll · CurrentPolicy · ActiveScaled(GroupRelative(no std)) · TokenLikelihood on rollouts, mean over
 tokens.
-See GPG, Chu et al., 2025 (https://arxiv.org/abs/2504.02546).
+See GPG, Chu et al., 2025 (https://arxiv.org/abs/2504.02546), eq. 7.
+Rows with a signal are those of groups with different rewards; verl counts those with a reward other than 0
+(`ActiveScaled(…, active="rewarded")`).
 """
 
 from core import (

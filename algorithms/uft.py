@@ -4,7 +4,6 @@ Terms, the rollouts beginning with the first k of 5 pieces of the demonstration:
   ClipMask · BehaviorPolicy · GroupRelative · TokenLikelihood on the sampled tokens
   KeepAll · CurrentPolicy · Constant(1) · TokenLikelihood on the hint's tokens
 See UFT, Liu et al., 2025 (https://arxiv.org/abs/2505.16984), eq. 3 and alg. 1.
-Differs from the paper: k is drawn for each rollout, where the paper draws one for each question.
 """
 
 from algorithms.estimators import clipped, imitation

@@ -118,7 +118,7 @@ class LeaveOneOut:
     A row that is alone with its question has nothing to be compared with: its advantage is its reward.
 
     See Back to Basics: Revisiting REINFORCE Style Optimization for Learning from Human Feedback in LLMs,
-    Ahmadian et al., 2024 (https://arxiv.org/abs/2402.14740), eq. 8.
+    Ahmadian et al., 2024 (https://arxiv.org/abs/2402.14740), sec. 3.
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
@@ -129,8 +129,8 @@ class LeaveOneOut:
         member = ~step.is_demonstration
         moments = group_moments(step.reward, member, step.group)
         others = moments.size - member.to(moments.size.dtype)
-        # The row itself is in its group's mean; without it the distance is n / (n − 1) times as long.
-        longer = torch.where(member, moments.size, others) / others.clamp(min=1)
+        # A rollout is itself in the mean; without it the distance is n / (n − 1) times as long.
+        longer = moments.size / others.clamp(min=1)
         return on_tokens(torch.where(others > 0, (step.reward - moments.mean) * longer, step.reward), step)
 
 
@@ -143,7 +143,7 @@ class OptimalBaseline:
     the baseline of least variance where the gradient's squared norm grows with the response. A single rollout
     has baseline 0.
 
-    See On-Policy RL with Optimal Reward Baseline, Hao et al., 2025 (https://arxiv.org/abs/2505.23585), eq. 9.
+    See On-Policy RL with Optimal Reward Baseline, Hao et al., 2025 (https://arxiv.org/abs/2505.23585).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
@@ -176,7 +176,7 @@ class GreedyBaseline:
 
 @dataclass(frozen=True)
 class Precomputed:
-    """Credit that was computed elsewhere, read from the step's `advantage`."""
+    """Credit that was computed elsewhere:   Â_t = the step's `advantage`."""
 
     per_token: ClassVar[bool] = True
     latex: ClassVar[str] = r"\hat{A}_t"

@@ -142,7 +142,9 @@ class ClipCovariance:
 
 @dataclass(frozen=True)
 class TopCovariance:
-    """Weight 1 on the share of tokens whose log-prob and advantage go together most, 0 elsewhere.
+    """Weight 1 on the tokens whose log-prob and advantage go together most, 0 elsewhere.
+
+    1_stable = 1 at the `share` of the step's tokens with the largest cov_t, else 0
 
     The covariance is that of `ClipCovariance`. As the mask of a KL penalty: KL-Cov.
 

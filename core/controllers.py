@@ -16,7 +16,6 @@ from core.groups import moments
 from core.hooks import Planned
 from core.needs import needs_of
 from core.protocols import Schedule
-from core.reductions import row_mean
 from core.types import GateWeights, PolicyTokens, State, TermPlan, TokenBatch
 
 
@@ -127,13 +126,13 @@ class GacGate:
         policy = PolicyTokens(step.require("current_logp", self), step.current_entropy)
         filled = step.response_mask.any(dim=1)
         rollouts, taught = filled & ~step.is_demonstration, filled & step.is_demonstration
-        advantage = row_mean(self.reinforce.advantage(step), step)[:, 0]
-        surprise = row_mean(-policy.logp, step)[:, 0].to(advantage.dtype)
+        advantage = _row_mean(self.reinforce.advantage(step), step)
+        surprise = _row_mean(-policy.logp, step).to(advantage.dtype)
         sampled = step.response_mask & ~step.is_demonstration[:, None]
         reinforced = _coefficients(self.reinforce, policy, dataclasses.replace(step, response_mask=sampled))
         imitated = _coefficients(self.imitate, policy, step)
         apart = _standardized(imitated, step.response_mask) - _standardized(reinforced, step.response_mask)
-        disagreement = row_mean(apart.square(), step)[:, 0]
+        disagreement = _row_mean(apart.square(), step)
         return {
             "reinforce_variance": _variance(advantage, rollouts),
             "imitate_variance": _variance(surprise, _trimmed(surprise, taught, self.trim)),
@@ -149,6 +148,12 @@ def _coefficients(
     stable = estimator.mask.plan(step, advantage) if isinstance(estimator.mask, Planned) else None
     plan = TermPlan(advantage, step.response_mask.to(advantage.dtype), stable)
     return estimator.coefficients(plan, policy, step).logp.to(advantage.dtype)
+
+
+def _row_mean(values: Float[Tensor, "batch token"], step: TokenBatch) -> Float[Tensor, " batch"]:
+    """Return the mean over each row's response tokens; 0 for an empty response."""
+    kept = torch.where(step.response_mask, values, 0.0)
+    return kept.sum(dim=1) / step.response_mask.sum(dim=1).clamp(min=1)
 
 
 def _variance(values: Tensor, members: Bool[Tensor, "*shape"]) -> float:

@@ -23,7 +23,7 @@ class Whitened:
 
     The variance divides by n − 1; a single value becomes 0.
 
-    See REINFORCE++, Hu et al., 2025 (https://arxiv.org/abs/2501.03262), eq. 5.
+    See REINFORCE++, Hu et al., 2025 (https://arxiv.org/abs/2501.03262), which does so to all its advantages.
 
     Args:
         advantage: What is whitened.
@@ -72,7 +72,7 @@ class BatchScaled:
     The standard deviation divides by n − 1 and is taken over the step's rollouts; 0 is taken as 1.
 
     See Tricks or Traps? A Deep Dive into RL for LLM Reasoning, Liu et al., 2025
-    (https://arxiv.org/abs/2508.08221), sec. 4.1.
+    (https://arxiv.org/abs/2508.08221).
 
     Args:
         advantage: What is divided.
@@ -101,7 +101,7 @@ class ActiveScaled:
     Â = A · rollouts / active rollouts
 
     See GPG: A Simple and Strong Reinforcement Learning Baseline for Model Reasoning, Chu et al., 2025
-    (https://arxiv.org/abs/2504.02546), eq. 7.
+    (https://arxiv.org/abs/2504.02546).
 
     Args:
         advantage: What is scaled.

@@ -46,7 +46,8 @@ class PolicyGradient:
 
     def coefficients(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Coefficients:
         """Return weight · c_t, with the ratio and mask it was made of; 0 outside the response mask."""
-        inside, policy = batch.response_mask, _readable(policy, batch)
+        inside = batch.response_mask
+        policy = policy.inside(inside)
         advantage, credit = _credit(plan, policy.logp.dtype)
         token_ratio = policy.logp - self.denominator(policy, batch)
         ratio = self._ratio(token_ratio, advantage, batch)
@@ -65,19 +66,23 @@ class PolicyGradient:
         F = f(ratio) where π_ref stands still, f being the ratio, its min-clip or what else the mask is the
         derivative of; F = sg(1_stable · ratio) · log π_θ where π_ref moves with the policy.
         """
-        inside, policy = batch.response_mask, _readable(policy, batch)
+        inside = batch.response_mask
+        policy = policy.inside(inside)
         advantage, credit = _credit(plan, policy.logp.dtype)
         token_ratio = policy.logp - self.denominator(policy, batch)
         ratio = self._ratio(token_ratio, advantage, batch)
+        integral = None
+        if isinstance(self.denominator, Integrable):
+            integral = self.denominator.integral(ratio, policy, batch)
+        if integral is None:
+            found = self.coefficients(plan, policy, batch).logp
+            return torch.where(found != 0, found * policy.logp, 0.0).sum()
         stable = self.mask(ratio, advantage, policy, batch)
         # Select before multiplying, here too: a token without weight may have a ratio that overflowed.
         if isinstance(self.mask, Bounded):
             held = self.mask.bounded(ratio, advantage, policy, batch)
         else:
             held = torch.where(stable != 0, stable * ratio, 0.0)
-        integral = ratio * policy.logp
-        if isinstance(self.denominator, Integrable):
-            integral = self.denominator.integral(ratio, policy, batch)
         if integral is not ratio:
             held = held + torch.where(stable != 0, stable * (integral - ratio), 0.0)
         if plan.stable is not None:
@@ -94,14 +99,6 @@ class PolicyGradient:
         log_ratio = self.likelihood(token_ratio, advantage, batch)
         # Select before exp: a padded position may hold anything.
         return torch.where(batch.response_mask, log_ratio, 0.0).exp()
-
-
-def _readable(policy: PolicyTokens, batch: TokenBatch) -> PolicyTokens:
-    """Return the policy without gradient, 0 outside the response mask."""
-    logp = torch.where(batch.response_mask, policy.logp.detach(), 0.0)
-    if policy.entropy is None:
-        return PolicyTokens(logp)
-    return PolicyTokens(logp, torch.where(batch.response_mask, policy.entropy.detach(), 0.0))
 
 
 def _credit(

@@ -86,7 +86,7 @@ class ScheduleGate:
     """Both at once, by a schedule of the run:   (α, β) = (1 − μ, μ), μ = schedule(share of the run done).
 
     See On-Policy RL Meets Off-Policy Experts: Harmonizing SFT and RL via Dynamic Weighting, Zhang et al.,
-    2025 (https://arxiv.org/abs/2508.11408), eq. 4.
+    2025 (https://arxiv.org/abs/2508.11408): CHORD.
     """
 
     schedule: Schedule

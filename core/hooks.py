@@ -43,8 +43,11 @@ class Integrable(Protocol):
 
     def integral(
         self, ratio: Float[Tensor, "batch token"], policy: PolicyTokens, batch: TokenBatch
-    ) -> Float[Tensor, "batch token"]:
-        """Return ∫ π_θ/π_ref d log π_θ: the ratio itself where π_ref does not move with π_θ."""
+    ) -> Float[Tensor, "batch token"] | None:
+        """Return ∫ π_θ/π_ref d log π_θ: the ratio itself where π_ref does not move with π_θ.
+
+        None where the loss is sg(ratio) · log π_θ after all.
+        """
         ...
 
 

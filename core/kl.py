@@ -105,15 +105,13 @@ class KlPenalty:
         """Return −weight · ∂k_t/∂ log π_θ of each token, the ratio's derivative included."""
         if not self.weight:
             return Coefficients(torch.zeros_like(policy.logp))
-        policy = _readable(policy, batch)
+        policy = policy.inside(batch.response_mask)
         distance, weight = self._distance(policy, batch), self._weight(plan, policy, batch)
         value, slope = self._estimate(distance)
         if self.ratio is None:
             return Coefficients(_product(-weight, slope))
         token_ratio = policy.logp - batch.require("behavior_logp", self)
-        ones = batch.response_mask.to(weight.dtype)
-        ratio = self.ratio(token_ratio, ones, batch)
-        ratio = torch.where(batch.response_mask, ratio, 0.0).exp()
+        ratio, ones = _ratio(self.ratio, token_ratio, batch), batch.response_mask.to(weight.dtype)
         moved = self.ratio.pull_back(_product(-weight, ratio * value), token_ratio, ones, batch)
         return Coefficients(_product(-weight, ratio * slope) + moved)
 
@@ -121,12 +119,10 @@ class KlPenalty:
         """Return −Σ weight · k_t."""
         if not self.weight:
             return policy.logp.new_zeros(())
-        policy = _readable(policy, batch)
+        policy = policy.inside(batch.response_mask)
         value, _ = self._estimate(self._distance(policy, batch))
         if self.ratio is not None:
-            token_ratio = policy.logp - batch.require("behavior_logp", self)
-            ratio = self.ratio(token_ratio, batch.response_mask.to(value.dtype), batch)
-            value = value * torch.where(batch.response_mask, ratio, 0.0).exp()
+            value = value * _ratio(self.ratio, policy.logp - batch.require("behavior_logp", self), batch)
         return _product(-self._weight(plan, policy, batch), value).sum()
 
     def _distance(self, policy: PolicyTokens, batch: TokenBatch) -> Float[Tensor, "batch token"]:
@@ -166,16 +162,16 @@ def _estimate(
     return distance.abs(), distance.sign()
 
 
+def _ratio(
+    likelihood: Likelihood, token_ratio: Float[Tensor, "batch token"], batch: TokenBatch
+) -> Float[Tensor, "batch token"]:
+    """Return the likelihood's ratio, from the log-ratios of tokens; 1 outside the response mask."""
+    log_ratio = likelihood(token_ratio, batch.response_mask.to(token_ratio.dtype), batch)
+    return torch.where(batch.response_mask, log_ratio, 0.0).exp()
+
+
 def _product(
     weight: Float[Tensor, "batch token"], factor: Float[Tensor, "batch token"]
 ) -> Float[Tensor, "batch token"]:
     """Return the product, 0 where the weight is: there the factor may have overflowed."""
     return torch.where(weight != 0, weight * factor, 0.0)
-
-
-def _readable(policy: PolicyTokens, batch: TokenBatch) -> PolicyTokens:
-    """Return the policy without gradient, 0 outside the response mask."""
-    logp = torch.where(batch.response_mask, policy.logp.detach(), 0.0)
-    if policy.entropy is None:
-        return PolicyTokens(logp)
-    return PolicyTokens(logp, torch.where(batch.response_mask, policy.entropy.detach(), 0.0))

@@ -46,11 +46,11 @@ class PowerPolicy:
     def integral(
         self,
         ratio: Float[Tensor, "batch token"],
-        policy: PolicyTokens,
+        policy: PolicyTokens,  # noqa: ARG002
         batch: TokenBatch,  # noqa: ARG002
-    ) -> Float[Tensor, "batch token"]:
-        """Return (ratio − 1)/α, or the ratio times log p at α = 0."""
-        return (ratio - 1.0) / self.alpha if self.alpha else ratio * policy.logp
+    ) -> Float[Tensor, "batch token"] | None:
+        """Return (ratio − 1)/α; None at α = 0, where the ratio does not move."""
+        return (ratio - 1.0) / self.alpha if self.alpha else None
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class ClippedRatio:
 
 @dataclass(frozen=True)
 class Detached:
-    """The same π_ref, but with a weight held constant in the objective: sg(ratio) · log π_θ.
+    """The same π_ref, but with a weight held constant in the objective:   sg(ratio) · log π_θ.
 
     The gradient is that of the bare denominator; only the reported loss differs. `Detached(Unit())` gives
     Dynamic Fine-Tuning.

@@ -32,7 +32,7 @@ def quantile(values: Float[Tensor, "row token"], level: float) -> Float[Tensor, 
     """Return a quantile of each row's finite values, interpolated linearly between neighbours."""
     last = (values.isfinite().sum(dim=1, keepdim=True) - 1).clamp(min=0)
     place = level * last.double()
-    # The share 0.2 of 41 tokens ends at one of them, though 0.8 · 40 may not round to 32.
+    # (1 − 0.7) · 10 rounds to more than 3: without this, a threshold at a token would lie above it.
     place = torch.where((place - place.round()).abs() < 1e-6, place.round(), place)
     ascending = values.sort(dim=1).values
     below = ascending.gather(1, place.floor().long())

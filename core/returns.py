@@ -60,7 +60,7 @@ class RewardToGo:
 
     t + 1 is the next token of the response: positions that the response mask leaves out take no time.
 
-    See REINFORCE++, Hu et al., 2025 (https://arxiv.org/abs/2501.03262), sec. 3, without its whitening.
+    See REINFORCE++, Hu et al., 2025 (https://arxiv.org/abs/2501.03262), without its whitening and KL.
 
     Args:
         gamma: Discount a token, in [0, 1].

@@ -106,6 +106,13 @@ class PolicyTokens:
     value: Float[Tensor, "batch token"] | None = None
     """The critic's value before each token; only where a part trains it."""
 
+    def inside(self, mask: Bool[Tensor, "batch token"]) -> PolicyTokens:
+        """Return log-probs and entropies without gradient, 0 outside a mask."""
+        logp = torch.where(mask, self.logp.detach(), 0.0)
+        if self.entropy is None:
+            return PolicyTokens(logp)
+        return PolicyTokens(logp, torch.where(mask, self.entropy.detach(), 0.0))
+
 
 class Coefficients(NamedTuple):
     """Constants whose products with log-probs, entropies and values form the loss of a micro-batch."""

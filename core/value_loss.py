@@ -94,6 +94,6 @@ class ValueLoss:
         if self.clip is None:
             return value - target, value - target
         old = batch.require("value", self).to(value.dtype)
-        # Within the range this is V to the last bit: a rounding error here would pass for a larger error below.
+        # Within the range this is V to the last bit: a rounding error would pass for a larger error.
         near = torch.maximum(torch.minimum(value, old + self.clip), old - self.clip)
         return value - target, near - target

@@ -8,7 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
@@ -68,10 +68,21 @@ def find_algorithm(reference: str) -> AlgorithmFunction:
     """
     from algorithms import ALGORITHMS
 
-    path, colon, function = reference.rpartition(":")
-    if colon:
-        return cast("AlgorithmFunction", _attribute(load_file(PROJECT / path), function, path))
+    if ":" in reference:
+        return cast("AlgorithmFunction", find_in_file(reference))
     return ALGORITHMS[known("algorithm", reference, ALGORITHMS)]
+
+
+def find_in_file(reference: str, folders: Sequence[Path] = (PROJECT,)) -> object:
+    """Return what "path/to/file.py:name" names.
+
+    Args:
+        reference: Path and name; the path absolute, or relative to one of the folders.
+        folders: Where the file may lie, the first that has it.
+    """
+    path, _, name = reference.rpartition(":")
+    places = [folder / path for folder in folders]
+    return _attribute(load_file(next((place for place in places if place.is_file()), places[-1])), name, path)
 
 
 def algorithm_reference(function: str | AlgorithmFunction) -> str:
@@ -83,18 +94,45 @@ def algorithm_reference(function: str | AlgorithmFunction) -> str:
     for name, registered in ALGORITHMS.items():
         if function is registered:
             return name
-    label = getattr(function, "__qualname__", repr(function))
-    source = inspect.getsourcefile(function) if inspect.isfunction(function) else None
-    if source is None or not label.isidentifier() or label == "<lambda>":
+    return file_reference("algorithm", function, "plain function")
+
+
+def file_reference(kind: str, thing: object, wanted: str) -> str:
+    """Return "path/to/file.py:name" of a function or class, by which any process finds it again.
+
+    Args:
+        kind: What messages call it.
+        thing: The function or class.
+        wanted: What it must be, for messages.
+    """
+    label = getattr(thing, "__qualname__", repr(thing))
+    source = _source_file(thing)
+    if source is None or not label.isidentifier():
         raise UsageError(
-            f"algorithm {label} must be a plain function at the top of a file, so that workers can import it"
+            f"{kind} {label} must be a {wanted} at the top of a file, so that workers can import it"
         )
-    reference = f"{relative_to_project(Path(source))}:{label}"
-    if find_algorithm(reference).__code__.co_firstlineno != function.__code__.co_firstlineno:
-        raise UsageError(
-            f"algorithm {label} is not what {source} defines under that name; rename one of them"
-        )
-    return reference
+    found = _attribute(load_file(source), label, str(source))
+    if _first_line(found) != _first_line(thing):
+        raise UsageError(f"{kind} {label} is not what {source} defines under that name; rename one of them")
+    return f"{relative_to_project(source)}:{label}"
+
+
+def _source_file(thing: object) -> Path | None:
+    """Return the file that a function or class was defined in; None where there is none."""
+    if not (inspect.isfunction(thing) or inspect.isclass(thing)):
+        return None
+    try:
+        source = inspect.getsourcefile(thing)
+    except TypeError:  # what inspect says of classes typed at a prompt
+        return None
+    return Path(source) if source is not None and Path(source).is_file() else None
+
+
+def _first_line(thing: object) -> int | None:
+    """Return where in its file a function stands, or the call of a class."""
+    call = vars(thing).get("__call__") if inspect.isclass(thing) else thing
+    code = getattr(call, "__code__", None)
+    return None if code is None else int(code.co_firstlineno)
 
 
 def is_file_name(name: str) -> bool:

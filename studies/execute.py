@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import dataclasses
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,16 +17,21 @@ from evaluation.grading import Grader, GraderConfig
 from evaluation.language_model import Generated, Policy
 from evaluation.records import write_eval
 from evaluation.runner import evaluate
-from studies.catalog import PROJECT, find_algorithm
+from studies.catalog import PROJECT
+from studies.configuring.parts import build_algorithm
 from studies.directories import write_failed
 from studies.provenance import provenance
 from studies.record import RunConfig, to_json
-from training.collect import Verdict, response_text
+from training.answers import Verdict, response_text
+from training.config import TrainConfig
+from training.critic import load_critic
 from training.data import load_questions
 from training.engine import Engine
+from training.learner import Learner
 from training.loop import Trainer, TrainJob
-from training.policy import ScoringPolicy, load_model, load_tokenizer
+from training.policy import ScoringPolicy, load_model, load_reference, load_tokenizer
 from training.prompts import CausalLM, Tokenizer, encode, render_prompt
+from training.providers import needed
 from training.rollout import Sampling, TransformersSampler
 from training.run_dir import RunDirectory
 
@@ -120,14 +127,33 @@ def _train(run: RunConfig, model: CausalLM, sampler: TransformersSampler, record
     assert run.algorithm is not None
     job = TrainJob(
         questions=load_questions(local_path(run.train_data), sampler.tokenizer, run.train),
-        algorithm=find_algorithm(run.algorithm.function)(**run.algorithm.arguments),
+        algorithm=build_algorithm(run.algorithm),
         reward=reward,
         config=run.train,
         seed=run.seed,
     )
-    policy = ScoringPolicy(model, run.train.rollout.temperature)
-    engine = Engine(policy, run.train.engine, run.train.optimizer)
-    try:
-        Trainer(job, engine, sampler, sampler.tokenizer, records).run()
-    finally:
-        engine.close()
+    with ExitStack() as engines:
+        learner = _learner(run, model, needed(job.algorithm), engines)
+        Trainer(job, learner, sampler, sampler.tokenizer, records).run()
+
+
+def _learner(run: RunConfig, model: CausalLM, needs: frozenset[str], engines: ExitStack) -> Learner:
+    """Return what learns, with a critic and a reference policy only where they are needed."""
+    config, path = _with_local_critic(run.train), local_path(run.policy)
+    policy = ScoringPolicy(model, config.rollout.temperature)
+    engine = Engine(policy, config.engine, config.optimizer)
+    engines.callback(engine.close)
+    critic = reference = None
+    if "value" in needs:
+        critic = load_critic(path, config)
+        engines.callback(critic.close)
+    if "reference_logp" in needs:
+        reference = load_reference(path, config.engine.precision, config.rollout.temperature)
+    return Learner(engine, config, critic=critic, reference=reference)
+
+
+def _with_local_critic(config: TrainConfig) -> TrainConfig:
+    if config.critic.model is None:
+        return config
+    critic = dataclasses.replace(config.critic, model=local_path(config.critic.model))
+    return dataclasses.replace(config, critic=critic)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from algorithms import ALGORITHMS
 from studies.catalog import SCALES, STUDIES, find_scale, find_study
+from studies.configuring.kinds import CALLED, parts_of_kind
+from studies.configuring.places import places, whole
 from studies.configuring.resolve import Resolved
 from studies.directories import run_directory, run_state
 
@@ -21,13 +23,20 @@ def listing() -> str:
     for name in SCALES:
         scale = find_scale(name)
         lines.append(f"  {name:20} {scale.policy}, {scale.train.steps} steps")
-    lines += ["", "Algorithms, with the arguments that --set takes"]
+    lines += ["", "Algorithms, with the arguments that --set takes, and what holds the parts that it swaps"]
     for name, function in ALGORITHMS.items():
         arguments = ", ".join(
             f"{parameter.name}={parameter.default}"
             for parameter in inspect.signature(function).parameters.values()
         )
-        lines.append(f"  {name:20} {arguments}")
+        held = ", ".join(place.name for place in places(whole(function())))
+        lines.append(f"  {name:20} {arguments}{'; ' if arguments else ''}{held}")
+    lines += [
+        "",
+        "Parts, by their kinds: --set 'hpt.reinforce.mask=ClipMask(0.2)', 'hpt.reinforce.mask.low=0.3'",
+    ]
+    for kind in CALLED:
+        lines.append(f"  {kind.__name__:20} {', '.join(parts_of_kind(kind))}")
     return "\n".join(lines)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from evaluation.config import EvalConfig
 from training.config import TrainConfig
@@ -21,10 +21,12 @@ class AlgorithmRecord:
     Args:
         function: A name in `algorithms.ALGORITHMS`, or "path/to/file.py:function" outside the project.
         arguments: All keyword arguments, defaults included.
+        parts: Parts swapped after that: each one's text by its dotted name (`reinforce.mask`).
     """
 
     function: str
     arguments: Mapping[str, Any]
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 
@@ -55,13 +57,32 @@ _RUN_CONFIG = TypeAdapter(RunConfig)
 
 
 def to_json(run: RunConfig) -> dict[str, Any]:
-    """Return the run as plain JSON values."""
-    return _RUN_CONFIG.dump_python(run, mode="json")  # type: ignore[no-any-return]
+    """Return the run as plain JSON values; `parts` only where some were swapped, as in records before it."""
+    values: dict[str, Any] = _RUN_CONFIG.dump_python(run, mode="json")
+    if values["algorithm"] is not None and not values["algorithm"]["parts"]:
+        del values["algorithm"]["parts"]
+    return values
 
 
 def from_json(values: Mapping[str, Any]) -> RunConfig:
     """Return the run that `to_json` wrote; pydantic's ValidationError names what does not fit."""
     return _RUN_CONFIG.validate_python(values)
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's record with every setting that there is now.
+
+    What a record lacks did not exist when it was written: its default is what was done then.
+
+    Args:
+        values: As `to_json` wrote it, or a part of it; returned as it is where it is no run's record.
+    """
+    nowhere = {"study": "", "arm": "", "seed": 0}
+    try:
+        full = to_json(from_json({**nowhere, **values}))
+    except ValidationError:
+        return dict(values)
+    return {key: value for key, value in full.items() if key in values or key not in nowhere}
 
 
 def read_run_config(directory: Path) -> RunConfig:

@@ -11,6 +11,11 @@ from training.prompts import PROMPT_TEMPLATES
 Precision = Literal["fp32", "bf16"]
 
 
+def _check_limit(name: str, value: float | None) -> None:
+    if value is not None and not 0.0 < value < math.inf:
+        raise ValueError(f"{name}={value} must be None or a finite number above 0")
+
+
 @dataclass(frozen=True)
 class EngineConfig:
     """How DeepSpeed holds the model and takes a step.
@@ -50,10 +55,8 @@ class EngineConfig:
             raise ValueError(f"engine.precision={self.precision!r} must be 'fp32' or 'bf16'")
         if self.micro_batch_tokens < 1:
             raise ValueError(f"engine.micro_batch_tokens={self.micro_batch_tokens} must be at least 1")
-        for name in ("gradient_clip", "skip_norm_above"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value < math.inf:
-                raise ValueError(f"engine.{name}={value} must be None or a finite number above 0")
+        _check_limit("engine.gradient_clip", self.gradient_clip)
+        _check_limit("engine.skip_norm_above", self.skip_norm_above)
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,32 @@ class OptimizerConfig:
                 raise ValueError(f"optimizer.{name}={getattr(self, name)} must be finite and not negative")
         if not all(0.0 <= beta < 1.0 for beta in self.betas):
             raise ValueError(f"optimizer.betas={self.betas} must be in [0, 1)")
+
+
+@dataclass(frozen=True)
+class CriticConfig:
+    """The critic of algorithms that need values; everything else is the policy's, the micro-batches too.
+
+    Args:
+        learning_rate: Constant over the run.
+        gradient_clip: Largest global norm of a critic step's gradient. None: no clip.
+        warmup_steps: Rollout batches that train the critic alone, before the policy's first update with it.
+        model: Directory or hub name that it starts from: a critic, or a language model that is given a value
+            head of zeros. None: the policy's own.
+    """
+
+    learning_rate: float = 1e-5
+    gradient_clip: float | None = 1.0
+    warmup_steps: int = 0
+    model: str | None = None
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "warmup_steps"):
+            if not 0.0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"critic.{name}={getattr(self, name)} must be finite and not negative")
+        _check_limit("critic.gradient_clip", self.gradient_clip)
 
 
 @dataclass(frozen=True)
@@ -113,8 +142,8 @@ class TrainConfig:
     """A training run.
 
     Args:
-        steps: Rollout batches of the run.
-        questions_per_step: Questions asked in each.
+        steps: Rollout batches of the run; an algorithm's side steps count as steps, too.
+        questions_per_step: Questions asked in each; a side step has a number of its own.
         updates_per_step: Optimizer steps made of each rollout batch, on disjoint questions.
         checkpoint_every: Steps between checkpoints; the last step always makes one.
         keep_checkpoints: How many of the newest checkpoints stay on disk.
@@ -122,6 +151,7 @@ class TrainConfig:
         engine: DeepSpeed.
         optimizer: AdamW.
         rollout: Sampling.
+        critic: The critic, of algorithms that have one.
     """
 
     steps: int = 500
@@ -133,6 +163,7 @@ class TrainConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
+    critic: CriticConfig = field(default_factory=CriticConfig)
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 

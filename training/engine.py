@@ -6,16 +6,18 @@ import logging
 import math
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from training.config import EngineConfig, OptimizerConfig
-from training.policy import ScoringPolicy, TokenScores
+from training.policy import Scorer
 from training.responses import ModelInputs
 
 _NEVER = 10**9
+
+Scores = TypeVar("Scores")
 
 
 class StepOutcome(NamedTuple):
@@ -69,16 +71,16 @@ def deepspeed_config(config: EngineConfig) -> dict[str, Any]:
     }
 
 
-class Engine:
-    """A policy in DeepSpeed's hands.
+class Engine(Generic[Scores]):
+    """A policy or a critic in DeepSpeed's hands; there may be several in one process.
 
     Args:
-        policy: The model; it is trained in place.
+        module: What is trained, in place.
         config: ZeRO, precision, clip.
         optimizer: AdamW.
     """
 
-    def __init__(self, policy: ScoringPolicy, config: EngineConfig, optimizer: OptimizerConfig) -> None:
+    def __init__(self, module: Scorer[Scores], config: EngineConfig, optimizer: OptimizerConfig) -> None:
         deepspeed = _deepspeed()
         self.config = config
         arguments: dict[str, Any] = {
@@ -88,12 +90,12 @@ class Engine:
             "weight_decay": optimizer.weight_decay,
         }
         if config.offload:
-            adamw = deepspeed.ops.adam.DeepSpeedCPUAdam(policy.parameters(), adamw_mode=True, **arguments)
+            adamw = deepspeed.ops.adam.DeepSpeedCPUAdam(module.parameters(), adamw_mode=True, **arguments)
         else:
-            adamw = torch.optim.AdamW(policy.parameters(), **arguments)
+            adamw = torch.optim.AdamW(module.parameters(), **arguments)
         self._adamw = adamw
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
-            model=policy, optimizer=adamw, config=deepspeed_config(config), dist_init_required=False
+            model=module, optimizer=adamw, config=deepspeed_config(config), dist_init_required=False
         )
         self._largest_norm = math.inf if config.skip_norm_above is None else config.skip_norm_above
         self._seen_norm = math.nan
@@ -106,9 +108,9 @@ class Engine:
         return torch.device(self._engine.device)
 
     @property
-    def policy(self) -> ScoringPolicy:
+    def module(self) -> Scorer[Scores]:
         """The model being trained."""
-        return self._engine.module  # type: ignore[no-any-return]
+        return cast(Scorer[Scores], self._engine.module)
 
     def _applies(self, norm: float) -> bool:
         return math.isfinite(norm) and norm <= self._largest_norm
@@ -135,9 +137,9 @@ class Engine:
 
         setattr(self._optimizer, name, watched)
 
-    def score(self, inputs: ModelInputs, *, entropy_gradient: bool = False) -> TokenScores:
-        """Return log-probs and entropies of the responses."""
-        return self._engine(inputs, entropy_gradient=entropy_gradient)  # type: ignore[no-any-return]
+    def score(self, inputs: ModelInputs, **options: bool) -> Scores:
+        """Return the module's scores of the responses; `options` are its forward's own."""
+        return cast(Scores, self._engine(inputs, **options))
 
     def backward(self, loss: Tensor, *, last: bool) -> None:
         """Add a micro-batch's gradient; `last` says that the step follows."""
@@ -154,7 +156,7 @@ class Engine:
             self._engine.step()
             return StepOutcome(self._seen_norm, self._applies(self._seen_norm))
         norm = float(
-            torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.gradient_clip or math.inf)
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.gradient_clip or math.inf)
         )
         if self._applies(norm):
             self._engine.step()

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from training.prompts import CausalLM, Tokenizer
 from training.responses import ModelInputs
+
+Scores = TypeVar("Scores", covariant=True)
+
+
+class Scorer(Protocol[Scores]):
+    """A module that scores the tokens of responses: a policy or a critic."""
+
+    def forward(self, inputs: ModelInputs) -> Scores:
+        """Return the scores of each response token."""
+        ...
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return what is trained."""
+        ...
 
 
 class TokenScores(NamedTuple):
@@ -52,12 +67,8 @@ class ScoringPolicy(nn.Module):
         return TokenScores(chosen - normalizer, entropy)
 
 
-def load_model(path: str, precision: str, *, gradient_checkpointing: bool = False) -> CausalLM:
-    """Return a causal language model from a directory or the hub, on the GPU if there is one."""
-    from transformers import AutoModelForCausalLM
-
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=False)
+def place(model: CausalLM, *, gradient_checkpointing: bool) -> CausalLM:
+    """Return the model on the GPU, if there is one, ready to be trained without dropout."""
     model.to("cuda" if torch.cuda.is_available() else "cpu")
     if gradient_checkpointing:
         model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -69,6 +80,32 @@ def load_model(path: str, precision: str, *, gradient_checkpointing: bool = Fals
             if hasattr(module, "attention_dropout"):
                 module.attention_dropout = 0.0
     return model
+
+
+def parameter_type(precision: str) -> torch.dtype:
+    """Return the type of parameters at a precision of the configuration."""
+    return torch.bfloat16 if precision == "bf16" else torch.float32
+
+
+def load_model(path: str, precision: str, *, gradient_checkpointing: bool = False) -> CausalLM:
+    """Return a causal language model from a directory or the hub, on the GPU if there is one."""
+    from transformers import AutoModelForCausalLM
+
+    dtype = parameter_type(precision)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=False)
+    return place(model, gradient_checkpointing=gradient_checkpointing)
+
+
+def load_reference(path: str, precision: str, temperature: float) -> ScoringPolicy:
+    """Return the policy that a run starts from, frozen: the anchor of KL terms.
+
+    Args:
+        path: Directory or hub name of the run's base policy.
+        precision: As the trained policy's, so that both start with the same log-probs.
+        temperature: As the trained policy's.
+    """
+    reference = ScoringPolicy(load_model(path, precision), temperature)
+    return reference.requires_grad_(False)
 
 
 def load_tokenizer(path: str) -> Tokenizer:

@@ -21,7 +21,10 @@ class Response:
         tokens: Token ids of the response, its end-of-sequence token included.
         is_demonstration: Given by the teacher.
         reward: 1 for a solved question.
-        sampler_logp: Log-probs that the rollout engine reported, one a token; empty for demonstrations.
+        sampler_logp: Log-probs that the rollout engine reported, one a token, 0 for those it was given; empty
+            for demonstrations.
+        prefix_tokens: How many of a rollout's tokens were not sampled but given, from the demonstration.
+        greedy_reward: Reward of the policy's greedy response to the same question, where it was asked for.
     """
 
     question: int
@@ -30,6 +33,8 @@ class Response:
     is_demonstration: bool
     reward: float
     sampler_logp: tuple[float, ...] = ()
+    prefix_tokens: int = 0
+    greedy_reward: float | None = None
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.tokens)
@@ -82,16 +87,27 @@ def collate(rows: Sequence[Response], device: torch.device) -> ModelInputs:
 def token_batch(rows: Sequence[Response], device: torch.device) -> TokenBatch:
     """Return the rows as the estimator's plan sees them; counts and rewards in float64."""
     _, mask = _pad([row.tokens for row in rows], left=False)
-    sampled = torch.zeros(mask.shape)
+    sampled, given = torch.zeros(mask.shape), torch.zeros_like(mask)
     for index, row in enumerate(rows):
         sampled[index, : len(row.sampler_logp)] = torch.tensor(row.sampler_logp)
+        given[index, : row.prefix_tokens] = True
     return TokenBatch(
         response_mask=mask.to(device),
         group=torch.tensor([row.question for row in rows], device=device),
         is_demonstration=torch.tensor([row.is_demonstration for row in rows], device=device),
         reward=torch.tensor([row.reward for row in rows], dtype=torch.float64, device=device),
         sampler_logp=sampled.to(device),
+        greedy_reward=_greedy_rewards(rows, device),
+        prefix_mask=given.to(device),
     )
+
+
+def _greedy_rewards(rows: Sequence[Response], device: torch.device) -> Tensor | None:
+    """Return each row's greedy reward in float64; None unless every row has one."""
+    rewards = [row.greedy_reward for row in rows if row.greedy_reward is not None]
+    if len(rewards) < len(rows):
+        return None
+    return torch.tensor(rewards, dtype=torch.float64, device=device)
 
 
 def micro_batches(rows: Sequence[Response], budget: int) -> list[list[int]]:

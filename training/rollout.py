@@ -24,12 +24,26 @@ class Sampled(NamedTuple):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to sample: logits over `temperature` (0 is greedy), the `top_p` nucleus, at most so many tokens."""
+    """How to sample: logits over `temperature` (0 is greedy), the `top_p` nucleus, at most so many tokens.
+
+    `max_tokens` is one number for all responses, or one for each.
+    """
 
     temperature: float
     top_p: float
-    max_tokens: int
+    max_tokens: int | tuple[int, ...]
     batch_size: int
+
+    def limits(self, prompts: int) -> tuple[int, ...]:
+        """Return the most tokens of each of so many responses."""
+        if isinstance(self.max_tokens, int):
+            return (self.max_tokens,) * prompts
+        if len(self.max_tokens) != prompts:
+            raise ValueError(
+                f"Sampling.max_tokens holds {len(self.max_tokens)} limits for {prompts} prompts; give one "
+                "number for all, or one for each"
+            )
+        return self.max_tokens
 
 
 class Sampler(Protocol):
@@ -96,17 +110,22 @@ class TransformersSampler:
         """Return one response to each prompt, in order."""
         # Prompts of like length share a batch: less padding.
         order = sorted(range(len(prompts)), key=lambda index: (len(prompts[index]), index))
+        limits = sampling.limits(len(prompts))
         found: dict[int, Sampled] = {}
         devices = [self.model.device.index] if self.model.device.type == "cuda" else []
         with _ready(self.model), torch.random.fork_rng(devices=devices):
             for start in range(0, len(order), sampling.batch_size):
                 chunk = order[start : start + sampling.batch_size]
                 torch.manual_seed(derive_seed(seed, "batch", start))
-                batch = self._generate([prompts[index] for index in chunk], sampling)
+                batch = self._generate(
+                    [prompts[index] for index in chunk], [limits[index] for index in chunk], sampling
+                )
                 found.update(zip(chunk, batch, strict=True))
         return [found[index] for index in range(len(prompts))]
 
-    def _generate(self, prompts: Sequence[Sequence[int]], sampling: Sampling) -> list[Sampled]:
+    def _generate(
+        self, prompts: Sequence[Sequence[int]], limits: Sequence[int], sampling: Sampling
+    ) -> list[Sampled]:
         from transformers import GenerationConfig, LogitsProcessorList
 
         width = max(len(prompt) for prompt in prompts)
@@ -122,7 +141,7 @@ class TransformersSampler:
                 attention_mask=mask.to(self.model.device),
                 generation_config=GenerationConfig(
                     do_sample=draws,
-                    max_new_tokens=sampling.max_tokens,
+                    max_new_tokens=max(limits),
                     eos_token_id=eos,
                     pad_token_id=pad,
                     **(warp if draws else {}),
@@ -131,8 +150,8 @@ class TransformersSampler:
             )
         logp = recorder.finish(sequences).tolist()
         return [
-            _cut(tokens, scores, eos)
-            for tokens, scores in zip(sequences[:, width:].tolist(), logp, strict=True)
+            _cut(tokens[:limit], scores, eos)
+            for tokens, scores, limit in zip(sequences[:, width:].tolist(), logp, limits, strict=True)
         ]
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from core import Algorithm, Coefficients, PolicyTokens, StepPlan, TokenBatch, surrogate
+from core.types import State
 from training.engine import Engine
-from training.responses import Response, collate, micro_batches, token_batch
+from training.metrics import UpdateReport
+from training.providers import Models
+from training.responses import Response, collate, micro_batches
 
 
 class NotFiniteError(ArithmeticError):
@@ -25,82 +28,64 @@ class NotFiniteError(ArithmeticError):
         self.batch = batch
 
 
-@dataclass
-class UpdateReport:
-    """What one optimizer step did, as sums that add up over steps."""
+@dataclass(frozen=True)
+class Rates:
+    """Learning rates of one step. None: the policy is left as it is, and only the critic is trained."""
 
-    loss: float = 0.0
-    rows: int = 0
-    tokens: int = 0
-    entropy: float = 0.0
-    term_tokens: int = 0
-    ratio: float = 0.0
-    masked: float = 0.0
-    selected_rows: int = 0
-    selected_tokens: int = 0
-    offline_rows: int = 0
-    offline_tokens: int = 0
-    gradient_norm: float = math.nan
-    skipped: int = 0
-
-    def add(self, other: UpdateReport) -> None:
-        """Add another step's sums; the gradient norm is the last step's."""
-        for field in dataclasses.fields(self):
-            if field.name != "gradient_norm":
-                setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
-        self.gradient_norm = other.gradient_norm
+    policy: float | None
+    critic: float
 
 
-def _count_selected(report: UpdateReport, plan: StepPlan, step: TokenBatch) -> None:
-    selected = torch.stack([term.weight.any(dim=1) for term in plan.plans]).any(dim=0)
-    offline = selected & step.is_demonstration
-    tokens = step.response_mask.sum(dim=1)
-    report.selected_rows = int(selected.sum())
-    report.selected_tokens = int(tokens[selected].sum())
-    report.offline_rows = int(offline.sum())
-    report.offline_tokens = int(tokens[offline].sum())
+class Updated(NamedTuple):
+    """What one optimizer step did, and what the algorithm's stateful parts remember after it."""
+
+    report: UpdateReport
+    memory: Mapping[str, State]
 
 
-def _count_tokens(
-    report: UpdateReport,
-    policy: PolicyTokens,
-    plan: StepPlan,
-    found: Sequence[Coefficients],
-    batch: TokenBatch,
-) -> None:
-    mask = batch.response_mask
-    report.rows += len(mask)
-    report.tokens += int(mask.sum())
-    if policy.entropy is not None:
-        report.entropy += float(policy.entropy.detach()[mask].sum())
-    for term, coefficients in zip(plan.plans, found, strict=True):
-        if coefficients.ratio is not None and coefficients.stable is not None:
-            trained = coefficients.logp != 0
-            # A term computes masks on rows that it does not train on, too.
-            dropped = mask & (coefficients.stable == 0) & (term.weight != 0)
-            report.term_tokens += int((trained | dropped).sum())
-            report.ratio += float(coefficients.ratio[trained | dropped].sum())
-            report.masked += float((1.0 - coefficients.stable)[trained | dropped].sum())
+class _MicroBatch(NamedTuple):
+    """Rows of a step with their share of its plan."""
+
+    plan: StepPlan
+    step: TokenBatch
+    rows: Sequence[Response]
+    last: bool
 
 
-def behavior_logp(engine: Engine, rows: Sequence[Response], micro_batch_tokens: int) -> list[Tensor]:
-    """Return each row's log-probs under the policy as it is now, before any update."""
-    found: dict[int, Tensor] = {}
-    for index in micro_batches(rows, micro_batch_tokens):
-        chosen = [rows[i] for i in index]
-        with torch.no_grad():
-            logp = engine.score(collate(chosen, engine.device)).logp
-        found.update({i: logp[j, : len(rows[i].tokens)] for j, i in enumerate(index)})
-    return [found[i] for i in range(len(rows))]
+def update(
+    models: Models, algorithm: Algorithm, step: TokenBatch, rows: Sequence[Response], rates: Rates
+) -> Updated:
+    """Take one optimizer step of the policy, and of the critic where the algorithm trains one.
 
+    Args:
+        models: What is trained.
+        algorithm: The estimator.
+        step: All rows of the step, those that no term selects included, with what its plan needs. Without
+            `behavior_logp` the policy is the one that the rollouts were sampled from.
+        rows: The same rows, for the models.
+        rates: Learning rates.
 
-def _with_behavior(step: TokenBatch, behavior: Sequence[Tensor] | None) -> TokenBatch:
-    if behavior is None:
-        return step
-    width = step.response_mask.shape[1]
-    return dataclasses.replace(
-        step, behavior_logp=torch.stack([pad(logp, (0, width - len(logp))) for logp in behavior])
-    )
+    Raises:
+        NotFiniteError: A loss or a gradient's norm is not a number.
+    """
+    plan = algorithm.plan(step)
+    report = UpdateReport(updates=1)
+    report.count_plan(plan, step)
+    active = _active_rows(plan, rows)
+    packed = micro_batches([rows[i] for i in active], models.policy.config.micro_batch_tokens)
+    for position, chosen in enumerate(packed):
+        mine = [active[i] for i in chosen]
+        index = torch.tensor(mine, device=models.policy.device)
+        last = position == len(packed) - 1
+        part = _MicroBatch(plan.rows(index), step.rows(index), [rows[i] for i in mine], last)
+        report.add(_backward(models, algorithm.needs, part, trains_policy=rates.policy is not None))
+    trained = [rows[i] for i in active]
+    if rates.policy is not None:
+        report.gradient_norm, report.skipped = _take_step("", models.policy, rates.policy, trained)
+    if models.critic is not None and "value" in algorithm.needs:
+        report.critic.updates = 1
+        report.critic.gradient_norm, _ = _take_step("critic's ", models.critic, rates.critic, trained)
+    return Updated(report, plan.memory)
 
 
 def _active_rows(plan: StepPlan, rows: Sequence[Response]) -> list[int]:
@@ -112,84 +97,76 @@ def _active_rows(plan: StepPlan, rows: Sequence[Response]) -> list[int]:
     return active or [min(range(len(rows)), key=lambda i: len(rows[i]))]
 
 
-def _backward(
-    engine: Engine,
-    plan: StepPlan,
-    step: TokenBatch,
-    rows: Sequence[Response],
-    *,
-    needs: frozenset[str],
-    last: bool,
-) -> UpdateReport:
-    """Backpropagate the micro-batch of `rows`, which are those of `step` and `plan`."""
-    report = UpdateReport()
-    scores = engine.score(collate(rows, engine.device), entropy_gradient="entropy" in needs)
+def _score(models: Models, needs: frozenset[str], part: _MicroBatch, *, trains_policy: bool) -> PolicyTokens:
+    """Return what the models say of the rows, as wide as the step."""
+    inputs = collate(part.rows, models.policy.device)
+    with torch.set_grad_enabled(trains_policy):
+        scores = models.policy.score(inputs, entropy_gradient="entropy" in needs)
     # The micro-batch may be narrower than the step: what is padded lies outside the response mask.
-    missing = step.response_mask.shape[1] - scores.logp.shape[1]
-    policy = PolicyTokens(pad(scores.logp, (0, missing)), pad(scores.entropy, (0, missing)))
+    missing = part.step.response_mask.shape[1] - scores.logp.shape[1]
+    value = None
+    if models.critic is not None and "value" in needs:
+        value = pad(models.critic.score(inputs), (0, missing))
+    return PolicyTokens(pad(scores.logp, (0, missing)), pad(scores.entropy, (0, missing)), value)
+
+
+def _backward(
+    models: Models, needs: frozenset[str], part: _MicroBatch, *, trains_policy: bool
+) -> UpdateReport:
+    """Backpropagate a micro-batch, through each model by itself."""
+    plan, step = part.plan, part.step
+    spoken = _score(models, needs, part, trains_policy=trains_policy)
     if "behavior_logp" in needs and step.behavior_logp is None:
         # Nothing was updated since these rows were sampled: the behavior policy is the policy itself.
-        step = dataclasses.replace(step, behavior_logp=policy.logp.detach())
-    found = plan.coefficients(policy, step)
-    loss = surrogate(found, policy, step)
-    if not torch.isfinite(loss):
-        raise NotFiniteError(f"the loss is {loss.item()}", _evidence(rows, policy, found))
-    engine.backward(loss, last=last)
-    report.loss = float(loss.detach())
-    _count_tokens(report, policy, plan, found, step)
+        step = dataclasses.replace(step, behavior_logp=spoken.logp.detach())
+    found = plan.coefficients(spoken, step)
+    report = UpdateReport()
+    policy = surrogate(
+        tuple(each._replace(value=None) for each in found), dataclasses.replace(spoken, value=None), step
+    )
+    _check_loss("loss", policy, part.rows, spoken, found)
+    if trains_policy:
+        models.policy.backward(policy, last=part.last)
+    if models.critic is not None and spoken.value is not None:
+        critic = surrogate(
+            tuple(Coefficients(torch.zeros_like(each.logp), value=each.value) for each in found),
+            PolicyTokens(spoken.logp.detach(), value=spoken.value),
+            step,
+        )
+        _check_loss("critic's loss", critic, part.rows, spoken, found)
+        models.critic.backward(critic, last=part.last)
+    report.loss = float(policy.detach())
+    with torch.no_grad():
+        losses = plan.losses(spoken, step)
+    report.count_losses(plan, losses)
+    report.count_tokens(spoken, plan, found, step)
     return report
 
 
-def _evidence(
-    rows: Sequence[Response], policy: PolicyTokens, found: Sequence[Coefficients]
-) -> dict[str, Any]:
-    return {
-        "rows": [dataclasses.asdict(row) for row in rows],
-        "logp": policy.logp.detach().cpu(),
-        "coefficients": [part.logp.detach().cpu() for part in found],
-    }
+def _check_loss(
+    name: str, loss: Tensor, rows: Sequence[Response], spoken: PolicyTokens, found: Sequence[Coefficients]
+) -> None:
+    if torch.isfinite(loss):
+        return
+    raise NotFiniteError(
+        f"the {name} is {loss.item()}",
+        {
+            "rows": [dataclasses.asdict(row) for row in rows],
+            "logp": spoken.logp.detach().cpu(),
+            "value": None if spoken.value is None else spoken.value.detach().cpu(),
+            "coefficients": [each.logp.detach().cpu() for each in found],
+        },
+    )
 
 
-def update(
-    engine: Engine,
-    algorithm: Algorithm,
-    rows: Sequence[Response],
-    learning_rate: float,
-    behavior: Sequence[Tensor] | None = None,
-) -> UpdateReport:
-    """Take one optimizer step of `algorithm` on `rows`.
-
-    Args:
-        engine: What holds the policy.
-        algorithm: The estimator.
-        rows: All responses of the step, those that no term selects included.
-        learning_rate: Of this step.
-        behavior: Each row's log-probs when it was sampled; None where the policy is still the same.
-
-    Raises:
-        NotFiniteError: A loss or the gradient's norm is not a number.
-    """
-    step = _with_behavior(token_batch(rows, engine.device), behavior)
-    plan = algorithm.plan(step)
-    report = UpdateReport()
-    _count_selected(report, plan, step)
-    active = _active_rows(plan, rows)
-    packed = micro_batches([rows[i] for i in active], engine.config.micro_batch_tokens)
-    for position, chosen in enumerate(packed):
-        index = torch.tensor([active[i] for i in chosen], device=engine.device)
-        part = _backward(
-            engine,
-            plan.rows(index),
-            step.rows(index),
-            [rows[active[i]] for i in chosen],
-            needs=algorithm.needs,
-            last=position == len(packed) - 1,
-        )
-        report.add(part)
+def _take_step(
+    whose: str, engine: Engine[Any], learning_rate: float, rows: Sequence[Response]
+) -> tuple[float, int]:
+    """Step an engine; return its gradient's norm, and 1 if the step was skipped."""
     outcome = engine.step(learning_rate)
     if not math.isfinite(outcome.gradient_norm):
-        evidence = {"rows": [dataclasses.asdict(rows[i]) for i in active]}
-        raise NotFiniteError(f"the gradient's norm is {outcome.gradient_norm}", evidence)
-    report.gradient_norm = outcome.gradient_norm
-    report.skipped = int(not outcome.applied)
-    return report
+        raise NotFiniteError(
+            f"the {whose}gradient's norm is {outcome.gradient_norm}",
+            {"rows": [dataclasses.asdict(row) for row in rows]},
+        )
+    return outcome.gradient_norm, int(not outcome.applied)

@@ -10,7 +10,7 @@ from typing import Any
 from studies.catalog import UsageError
 from studies.configuring.resolve import Resolved
 from studies.directories import read_json, run_directory, run_state
-from studies.record import to_json
+from studies.record import completed, to_json
 from training.run_dir import write_atomically
 
 PRESENTATION = ("title", "baseline", "seeds")
@@ -31,13 +31,15 @@ def check_identity(resolved: Resolved, folder: Path) -> None:
     if held is not None:
         _compare(_identity(held), _identity(wanted), "", differing)
         for arm in wanted["arms"]:
-            _compare(held.get("runs", {}).get(arm, {}), wanted["runs"][arm], arm, differing)
+            _compare(completed(held.get("runs", {}).get(arm, {})), wanted["runs"][arm], arm, differing)
     elif (folder / "study.json").exists():
         raise UsageError(f"{folder / 'study.json'} cannot be read; move {folder} away or use --results DIR")
     for run in resolved.runs:
         config = read_json(run_directory(folder, run.arm, run.seed) / "config.json")
         if config is not None:
-            _compare(config.get("run", {}), json.loads(json.dumps(to_json(run))), run.arm, differing)
+            _compare(
+                completed(config.get("run", {})), json.loads(json.dumps(to_json(run))), run.arm, differing
+            )
     if differing:
         raise UsageError(_refusal(folder, differing, len(wanted["arms"])))
 

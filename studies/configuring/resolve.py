@@ -1,8 +1,9 @@
 """From a study, a scale and what the command line changes to runs with every setting spelled out.
 
 Precedence, the last wins. Settings: the scale's, the arm's, `--set`. An algorithm's arguments: the function's
-defaults, the scale's, `--set`, the arm's. Refused, since it would undo what the study compares: `--set` of an
-argument that any arm gives itself, and of a setting that arms give different values.
+defaults, the scale's, `--set`, the arm's. Its parts: those the function composes, then the arm's and `--set`.
+Refused, since it would undo what the study compares: `--set` of an argument or a part that any arm gives
+itself, of a part that arms' own arguments decide, and of a setting that arms give different values.
 """
 
 from __future__ import annotations
@@ -15,15 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from studies.catalog import PROJECT, UsageError, algorithm_reference, find_algorithm
-from studies.configuring.arguments import spell_out
-from studies.configuring.changes import Changes, algorithm_label
+from studies.catalog import PROJECT, UsageError
+from studies.configuring.changes import Changes
+from studies.configuring.composing import record_algorithm, refuse_decided
+from studies.configuring.expressions import files_in
 from studies.configuring.settings import apply_settings
 from studies.configuring.task_files import check_suite_names
 from studies.directories import run_directory_name
-from studies.record import AlgorithmRecord, RunConfig, to_json
+from studies.record import RunConfig, to_json
 from studies.scales import Scale
 from studies.study import Arm, Study
+
+LONGEST_FOLDER = 200
+"""Characters of a run folder's name; file systems take 255 bytes, and some files are named after it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Resolved:
         seeds: Seeds of every arm.
         runs: One for each arm and seed; all arms of one seed before the next seed, so that an unfinished
             study compares as many arms as it can.
-        sources: SHA-256 of each file that an algorithm outside the registry comes from.
+        sources: SHA-256 of each file of a user's own that an algorithm or a part comes from.
     """
 
     study: Study
@@ -74,6 +79,7 @@ def resolve(study: Study, scale: Scale, seeds: Sequence[int], changes: Changes |
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise UsageError(f"seeds={list(seeds)}: must be one or more distinct numbers from 0")
     runs = [_run_of_arm(study, arm, scale, changes) for arm in study.arms]
+    refuse_decided(study, scale, changes)
     check_suite_names(list(dict.fromkeys(suite for run in runs for suite in run.evaluation.suites)))
     seeded = tuple(dataclasses.replace(run, seed=seed) for seed in seeds for run in runs)
     return Resolved(study, scale.name, tuple(seeds), seeded, _sources(runs))
@@ -114,6 +120,8 @@ def _check_folders(study: Study) -> None:
         other = arms.setdefault(run_directory_name(arm.name, 0), arm.name)
         if other != arm.name:
             raise UsageError(f"arms {other!r} and {arm.name!r} would share a folder; rename one of them")
+        if len(run_directory_name(arm.name, 0)) > LONGEST_FOLDER:
+            raise UsageError(f"arm {arm.name!r}: too long for a folder's name; call it by less than it is")
     if not re.fullmatch(r"[\w.=-]+", study.name) or study.name.startswith("."):
         raise UsageError(f"study name {study.name!r} cannot be a folder's; use letters, digits, _ . = -")
 
@@ -124,11 +132,13 @@ def _run_of_arm(study: Study, arm: Arm, scale: Scale, changes: Changes) -> RunCo
     try:
         scale = apply_settings(scale, {**arm.settings, **changes.settings})
         where = f"arm {arm.name!r}: "
-        algorithm = _record(arm, scale, changes) if arm.algorithm is not None else None
+        algorithm = record_algorithm(arm, scale, changes) if arm.algorithm is not None else None
     except UsageError as error:
         raise UsageError(f"{where}{error}") from error
-    if algorithm is None and arm.arguments:
-        raise UsageError(f"{where}has arguments {sorted(arm.arguments)} but no algorithm")
+    if algorithm is None and (arm.arguments or arm.parts):
+        raise UsageError(
+            f"{where}has arguments or parts {sorted({*arm.arguments, *arm.parts})} but no algorithm"
+        )
     return RunConfig(
         study=study.name,
         arm=arm.name,
@@ -144,18 +154,8 @@ def _run_of_arm(study: Study, arm: Arm, scale: Scale, changes: Changes) -> RunCo
     )
 
 
-def _record(arm: Arm, scale: Scale, changes: Changes) -> AlgorithmRecord:
-    assert arm.algorithm is not None
-    reference = algorithm_reference(arm.algorithm)
-    label = algorithm_label(arm)
-    given = {
-        **scale.algorithm_arguments.get(reference, {}),
-        **changes.arguments.get(label, {}),
-        **arm.arguments,
-    }
-    return AlgorithmRecord(reference, spell_out(label, find_algorithm(reference), given))
-
-
 def _sources(runs: Sequence[RunConfig]) -> dict[str, str]:
-    files = {run.algorithm.function.rpartition(":")[0] for run in runs if run.algorithm} - {""}
+    records = [run.algorithm for run in runs if run.algorithm is not None]
+    files = {record.function.rpartition(":")[0] for record in records} - {""}
+    files |= {file for record in records for text in record.parts.values() for file in files_in(text)}
     return {name: hashlib.sha256((PROJECT / Path(name)).read_bytes()).hexdigest() for name in sorted(files)}

@@ -53,6 +53,14 @@ def parse_value(key: str, value: object, kind: Any) -> Any:  # noqa: ANN401
     Raises:
         UsageError: It is not of that type, or not finite; named with the key and what was expected.
     """
+    try:
+        return as_kind(value, kind)
+    except UsageError as error:
+        raise UsageError(f"{key}={value}: {error}") from error
+
+
+def as_kind(value: object, kind: Any) -> Any:  # noqa: ANN401
+    """Return a value as a type, from text or from Python; UsageError says what was expected."""
     adapter = TypeAdapter[Any](kind)
     refusal = ""
     for reading in _readings(value, kind):
@@ -62,9 +70,9 @@ def parse_value(key: str, value: object, kind: Any) -> Any:  # noqa: ANN401
             refusal = error.errors()[0]["msg"]
             continue
         if any(isinstance(number, float) and not math.isfinite(number) for number in _flat(found)):
-            raise UsageError(f"{key}={value}: must be finite")
+            raise UsageError("must be finite")
         return found
-    raise UsageError(f"{key}={value}: {refusal[:1].lower()}{refusal[1:]}")
+    raise UsageError(f"{refusal[:1].lower()}{refusal[1:]}")
 
 
 def _readings(value: object, kind: object) -> list[Any]:

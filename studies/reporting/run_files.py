@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from evaluation.records import read_eval
+from studies.record import completed
 
 # Responses stay on disk: no statistic needs them, and they are most of an eval.json.
 SAMPLE_COLUMNS = ("suite", "question", "sample", "prompt_sha256", "outcome", "earned", "truncated")
@@ -70,7 +71,7 @@ def read_run(
         wanted: The same as study.json has it, without study, arm and seed.
     """
     recorded = {key: value for key, value in config.items() if key not in ("study", "arm", "seed")}
-    differing = differences(recorded, wanted)
+    differing = differences(completed(recorded), completed(wanted))
     if differing:
         raise DamagedRecordError(f"config.json differs from study.json in {', '.join(differing)}")
     status = read_object(directory / "status.json")

@@ -125,6 +125,17 @@ def test_leave_one_out_is_the_textbook_formula(rows):
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-12)
 
 
+@given(STEPS)
+def test_leave_one_out_advantages_of_several_rollouts_sum_to_zero(rows):
+    rewards, groups, demonstrations = (list(column) for column in zip(*rows, strict=True))
+    step = batch(rewards, groups, demonstrations)
+    found = per_row(LeaveOneOut(), step)
+    for question in set(groups):
+        chosen = ~step.is_demonstration & (step.group == question)
+        if chosen.sum() > 1:
+            assert abs(found[chosen].sum()) < 1e-12 * len(rows)
+
+
 @pytest.mark.parametrize("part", [LeaveOneOut(), OptimalBaseline()])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("reward", [0.1, 0.3, 0.7, 1.0])

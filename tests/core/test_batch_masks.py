@@ -67,8 +67,8 @@ def test_the_most_undecided_tokens_are_those_at_or_above_the_quantile(share, exp
 
 
 def test_a_share_that_ends_at_a_token_keeps_it_though_its_place_is_rounded():
-    # 0.7 · 10 = 7 exactly, but (1 − 0.3) · 10 is less than 7 or more, by rounding.
-    for share, count in ((0.2, 41), (0.3, 11), (0.1, 31), (0.6, 56)):
+    # (1 − 0.7) · 10 rounds to more than 3, and a threshold above entropy 3 would drop its token.
+    for share, count in ((0.7, 11), (0.41, 101), (0.58, 51), (0.85, 21), (0.2, 41)):
         step = row_of(current_entropy=[float(i) for i in range(count)])
         assert kept(TopEntropy(share), step).sum() == round(share * (count - 1)) + 1
 
@@ -161,6 +161,14 @@ def test_the_draw_changes_with_the_policy_and_favors_no_place():
     inside = random_step(11, rows=60, tokens=12).response_mask.sum(dim=0)
     shares = torch.stack([first, second]).mean(dim=0).sum(dim=0) / inside
     assert ((shares - 0.25).abs() < 0.26).all()
+
+
+def test_tokens_alike_in_rows_that_differ_elsewhere_have_different_hashes():
+    step = row_of(current_logp=[-1.0, -2.0, -2.0]).rows(torch.tensor([0, 0, 0]))
+    logp = step.current_logp + torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.0, 1e-9], [0.0, 0.0, 0.0]])
+    hashes = content_hash(logp, step)
+    assert hashes[0].equal(hashes[2])
+    assert torch.unique(hashes).numel() == 6
 
 
 def test_hashes_are_spread_over_all_bits():

@@ -1,22 +1,18 @@
 import dataclasses
 import itertools
 import json
-import statistics
 
 import pytest
 import torch
 
 from core import (
     Algorithm,
-    BehaviorPolicy,
-    ClipMask,
     Constant,
     Cosine,
     CurrentPolicy,
     Demonstrations,
     Fixed,
     GacGate,
-    GroupRelative,
     KeepAll,
     PolicyGradient,
     Rollouts,
@@ -24,61 +20,13 @@ from core import (
     TokenLikelihood,
     TokenMean,
 )
-from core.soft_masks import PhiMask
 from tests.core.batches import batch
+from tests.core.gac import IMITATE, REINFORCE, textbook
 from tests.core.steps import for_any_seed, padded, random_step, renumbered, shuffled
 
-REINFORCE = PolicyGradient(ClipMask(), BehaviorPolicy(), GroupRelative(), TokenLikelihood())
-IMITATE = PolicyGradient(PhiMask(), CurrentPolicy(), Constant(), TokenLikelihood())
 GATE = GacGate(REINFORCE, IMITATE, start=0.5, prior=Fixed(0.3), every=1)
 # Nothing smoothed, blended, capped or bounded: μ is what was measured.
 RAW = dataclasses.replace(GATE, smoothing=0.0, blend=1.0, cap=1.0, low=0.0, high=1.0)
-
-
-def variance(values):
-    return statistics.pvariance(values) if len(values) > 1 else 0.0
-
-
-def standardized(values):
-    mean, spread = statistics.fmean(values), variance(values) ** 0.5
-    return [(value - mean) / (spread or 1.0) for value in values]
-
-
-def coefficients(step):
-    """Return c of both estimators at each response token, row by row: φ, and Â · ratio or 0."""
-    credit = GroupRelative()(step)
-    imitate, reinforce = [], []
-    for i, mask in enumerate(step.response_mask):
-        for t in torch.nonzero(mask).flatten():
-            p = step.current_logp[i, t].exp().item()
-            ratio = (step.current_logp - step.behavior_logp)[i, t].exp().item()
-            a = credit[i, t].item()
-            clipped = (a > 0 and ratio > 1.2) or (a < 0 and ratio < 0.8)
-            imitate.append((i, p * (1 - p)))
-            reinforce.append((i, 0.0 if step.is_demonstration[i] or clipped else a * ratio))
-    return imitate, reinforce
-
-
-def textbook(step, trim=0.1):
-    """Return σ_r², σ_s² and Δ² of a step, in plain Python."""
-    rows = [i for i, mask in enumerate(step.response_mask) if mask.any()]
-    credit = GroupRelative()(step)
-    means = [credit[i][step.response_mask[i]].mean().item() for i in rows if not step.is_demonstration[i]]
-    taught = [i for i in rows if step.is_demonstration[i]]
-    surprise = sorted(-step.current_logp[i][step.response_mask[i]].mean().item() for i in taught)
-    cut = int(len(surprise) * trim) if len(surprise) >= 4 else 0
-    imitate, reinforce = coefficients(step)
-    apart = [
-        (i, (s - r) ** 2)
-        for (i, _), s, r in zip(
-            imitate,
-            standardized([c for _, c in imitate]),
-            standardized([c for _, c in reinforce]),
-            strict=True,
-        )
-    ]
-    by_row = [statistics.fmean([d for i, d in apart if i == row]) for row in rows]
-    return variance(means), variance(surprise[cut : len(surprise) - cut]), statistics.fmean(by_row)
 
 
 def share(gate, step):
@@ -155,6 +103,13 @@ def test_the_share_stays_within_its_bounds():
     assert steps_of(dataclasses.replace(GATE, cap=1.0, prior=Fixed(0.0), blend=0.0), 2) == [0.05, 0.05]
 
 
+def test_what_was_measured_is_bounded_before_it_is_blended():
+    step = random_step(0, rows=12)
+    assert share(RAW, step) > 0.3
+    bounded = dataclasses.replace(RAW, prior=Fixed(0.1), blend=0.5, low=0.05, high=0.2)
+    assert share(bounded, step) == pytest.approx(0.15)
+
+
 def test_statistics_are_averaged_over_steps_and_measured_every_so_often():
     gate, state = dataclasses.replace(GATE, every=3, smoothing=0.75), {}
     measured = [textbook(random_step(i, rows=12)) for i in range(7)]
@@ -188,6 +143,7 @@ def test_steps_with_nothing_to_measure_leave_the_share_finite(demonstrations, le
     step = batch([0.5] * 4, demonstrations=demonstrations, lengths=lengths)
     silence = torch.full(step.response_mask.shape, -1.0).double()
     step = dataclasses.replace(step, behavior_logp=silence, current_logp=silence)
+    assert share(RAW, random_step(1, rows=4, tokens=0)) == 0.5
     plain = PolicyGradient(KeepAll(), CurrentPolicy(), Constant(), TokenLikelihood())
     for gate in (RAW, dataclasses.replace(RAW, imitate=plain)):
         assert share(gate, step) == 0.5

@@ -142,6 +142,7 @@ def test_the_divergence_threshold_itself_is_kept():
     inside = batch.response_mask
     assert (SequenceDivergenceMask(0.5)(minus, minus, policy, batch)[inside] == 1).all()
     assert (SequenceDivergenceMask(0.4999)(minus, minus, policy, batch)[inside] == 0).all()
+    assert (SequenceDivergenceMask(0.4999)(minus, 0 * minus, policy, batch)[inside] == 1).all()
 
 
 @pytest.mark.parametrize("mask", [TruncatedImportance(), AllOf((KeepAll(), MaskedImportance()))])

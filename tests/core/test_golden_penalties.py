@@ -1,4 +1,4 @@
-"""KL penalties and critic losses of TRL's and verl's own code.
+"""KL penalties, entropy bonuses and critic losses of TRL's and verl's own code.
 
 A case's loss is that of its policy and the penalty's; the policy's is written out here and taken off.
 """
@@ -8,6 +8,7 @@ import torch
 
 from core import (
     Algorithm,
+    EntropyBonus,
     FixedLengthMean,
     KlPenalty,
     NonEmpty,
@@ -35,11 +36,11 @@ def ours(term, step, spoken):
 
 def assert_penalty(term, case, step, remaining):
     """Compare the term with what the policy's loss leaves of the case's."""
-    spoken = policy(case)
+    spoken = PolicyTokens(policy(case).logp, matrix(case, "entropies"))
     loss = remaining(spoken.logp)
     rest = torch.autograd.grad(loss, spoken.logp)[0]
     found, value = ours(term, step, spoken)
-    assert found.abs().max() > 1e-6
+    assert value.abs() > 1e-6
     assert_close(found + rest, case["expected"]["grad_logprobs"])
     assert_close(value + loss.detach(), case["expected"]["loss"])
 
@@ -49,11 +50,10 @@ def with_penalty(case):
     return bool(params.get("use_kl_loss")) and params["loss_mode"] == "vanilla"
 
 
-@pytest.mark.parametrize("case", cases("verl", with_penalty))
-def test_the_penalty_is_that_of_verl(case):
-    params, step, advantage = case["params"], rows(case), matrix(case, "advantages")
-    kind = TYPES.get(params["kl_loss_type"], params["kl_loss_type"])
-    limit = 10.0 if kind.startswith("k3") else None
+def verls_policy_loss(case, step):
+    """Return the dual-clipped loss, mean over tokens."""
+    params, advantage = case["params"], matrix(case, "advantages")
+    assert params["loss_agg_mode"] == "token-mean"
 
     def dual_clipped(logp):
         ratio = (logp - step.behavior_logp).clamp(-20, 20).exp()
@@ -62,18 +62,25 @@ def test_the_penalty_is_that_of_verl(case):
         gain = torch.where(advantage < 0, gain.maximum(params["clip_ratio_c"] * advantage), gain)
         return -gain[step.response_mask].mean()
 
-    assert params["loss_agg_mode"] == "token-mean"
+    return dual_clipped
+
+
+@pytest.mark.parametrize("case", cases("verl", with_penalty))
+def test_the_penalty_is_that_of_verl(case):
+    params, step = case["params"], rows(case)
+    kind = TYPES.get(params["kl_loss_type"], params["kl_loss_type"])
+    limit = 10.0 if kind.startswith("k3") else None
     term = KlPenalty(params["kl_loss_coef"], Rollouts(), TokenMean(), kind, limit=limit)
-    assert_penalty(term, case, step, dual_clipped)
+    assert_penalty(term, case, step, verls_policy_loss(case, step))
 
 
 def anchored(case):
     return (case["params"].get("beta") or 0.0) > 0 and case["params"].get("loss_type") in LOSSES
 
 
-@pytest.mark.parametrize("case", cases("trl", anchored))
-def test_the_penalty_is_that_of_trl(case):
-    params, step, advantage = case["params"], rows(case), matrix(case, "advantages")[:, None]
+def trls_policy_loss(case, step):
+    """Return the clipped loss, averaged as the case's loss type says."""
+    params, advantage = case["params"], matrix(case, "advantages")[:, None]
     mask, by_row = step.response_mask, params["importance_sampling_level"] == "sequence"
     length = mask.sum(dim=1).clamp(min=1)
 
@@ -91,6 +98,12 @@ def test_the_penalty_is_that_of_trl(case):
             "dr_grpo": gain.sum() / (len(gain) * params["max_completion_length"]),
         }[params["loss_type"]]
 
+    return clipped
+
+
+@pytest.mark.parametrize("case", cases("trl", anchored))
+def test_the_penalty_is_that_of_trl(case):
+    params, step = case["params"], rows(case)
     mean = {
         "grpo": SequenceMean(),
         "bnpo": TokenMean(),
@@ -98,9 +111,25 @@ def test_the_penalty_is_that_of_trl(case):
         "dr_grpo": FixedLengthMean(params["max_completion_length"]),
     }[params["loss_type"]]
     assert params["gradient_accumulation_steps"] == 1
+    by_row = params["importance_sampling_level"] == "sequence"
     weighed = SequenceLikelihood() if by_row else TokenLikelihood()
     ratio = weighed if params["use_bias_correction_kl"] else None
-    assert_penalty(KlPenalty(params["beta"], Rollouts(), mean, "k3", ratio=ratio), case, step, clipped)
+    term = KlPenalty(params["beta"], Rollouts(), mean, "k3", ratio=ratio)
+    assert_penalty(term, case, step, trls_policy_loss(case, step))
+
+
+@pytest.mark.parametrize("case", cases("trl", lambda case: case["params"].get("entropy_coef")))
+def test_the_entropy_bonus_is_that_of_trl(case):
+    step = rows(case)
+    term = EntropyBonus(case["params"]["entropy_coef"], Rollouts(), TokenMean())
+    assert_penalty(term, case, step, trls_policy_loss(case, step))
+
+
+@pytest.mark.parametrize("case", cases("verl", lambda case: case["params"].get("entropy_coeff")))
+def test_the_entropy_bonus_is_that_of_verl(case):
+    step = rows(case)
+    term = EntropyBonus(case["params"]["entropy_coeff"], Rollouts(), TokenMean())
+    assert_penalty(term, case, step, verls_policy_loss(case, step))
 
 
 class VerlSequenceMean:

@@ -69,9 +69,9 @@ def test_rows_are_chosen_by_outcome():
 
 
 def test_rows_without_tokens_are_left_out():
-    step = batch([1.0, 1.0, 1.0], lengths=[0, 2, 0], demonstrations=[False, False, True])
-    assert NonEmpty(Rollouts(HALVES))(step).tolist() == [0, 0.5, 0]
-    assert NonEmpty(EVERY)(step).tolist() == [0, 1, 0]
+    step = batch([1.0] * 4, lengths=[0, 1, 0, 3], demonstrations=[False, False, True, True])
+    assert NonEmpty(Rollouts(HALVES))(step).tolist() == [0, 0.5, 0, 0]
+    assert NonEmpty(EVERY)(step).tolist() == [0, 1, 0, 1]
 
 
 def test_only_questions_whose_rollouts_differ_are_mixed():

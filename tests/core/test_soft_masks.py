@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -103,6 +104,29 @@ def test_a_divergence_mask_drops_what_is_pushed_on_beyond_its_bound(kind, low, h
 
     assert_is(estimator(DivergenceMask(kind, low, high, cap), HELD, TokenLikelihood()), textbook, build())
     assert len(seen) == 8, "a branch was not reached"
+
+
+@pytest.mark.parametrize(
+    ("kind", "bound", "credit", "raised", "kept"),
+    [
+        # From 0.6 to 0.9 and back, both coins: |0.9 − 0.6| = 0.3;
+        # 0.6 ln(0.6/0.9) + 0.4 ln(0.4/0.1) = 0.31124, 0.9 ln(0.9/0.6) + 0.1 ln(0.1/0.4) = 0.22629.
+        ("tv", 0.2999, 1.0, True, 0), ("tv", 0.3001, 1.0, True, 1), ("tv", 0.2999, -1.0, True, 1),
+        ("tv", 0.2999, -1.0, False, 0), ("tv", 0.3001, -1.0, False, 1), ("tv", 0.2999, 0.0, False, 0),
+        ("tv", 0.2999, 1.0, False, 1), ("tv", 0.2999, 0.0, True, 1),
+        ("kl", 0.3112, 1.0, True, 0), ("kl", 0.3113, 1.0, True, 1), ("kl", 0.2262, -1.0, False, 0),
+        ("kl", 0.2263, -1.0, False, 1), ("kl", 0.2262, 0.0, False, 0), ("kl", 0.3112, -1.0, True, 1),
+    ],
+)  # fmt: skip
+def test_divergences_of_likely_tokens_are_those_of_two_coins(kind, bound, credit, raised, kept):
+    new, old = (0.9, 0.6) if raised else (0.6, 0.9)
+    rows = build()
+    logs = torch.full_like(rows.logp, math.log(new))
+    batch = dataclasses.replace(rows.batch, behavior_logp=torch.full_like(logs, math.log(old)))
+    weight = DivergenceMask(kind, bound, bound)(
+        torch.ones_like(logs), torch.full_like(logs, credit), PolicyTokens(logs), batch
+    )
+    assert (weight[batch.response_mask] == kept).all()
 
 
 def test_a_product_of_masks_multiplies_weights_and_holds_the_function_of_the_one_that_bounds():

@@ -9,7 +9,7 @@ from tests.core.batches import batch
 
 STEP = dataclasses.replace(
     batch([1.0, 0.0, 1.0], lengths=[3, 2, 0]),
-    prefix_mask=torch.tensor([[True, True, False], [False, False, True], [True, True, True]]),
+    prefix_mask=torch.tensor([[True, True, False], [False, False, False], [True, True, True]]),
 )
 
 

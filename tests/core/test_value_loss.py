@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -79,6 +80,15 @@ def test_the_clip_worked_by_hand(value, old, slope, loss):
     assert found[1].item() == pytest.approx(loss)
 
 
+def test_a_value_within_the_clip_keeps_its_gradient_however_its_distance_is_rounded():
+    # In some of these, old + (value − old) is another number than value: no clip must come of that.
+    old = [0.3 * math.sin(k) for k in range(40)]
+    values = [0.3 * math.sin(3 * k + 1) for k in range(40)]
+    step, policy = critic_step(values, old, rewards=(0.0,))
+    found, _ = learned(ValueLoss(RewardToGo(), 1.0, Rollouts(), TokenMean(), clip=0.7), step, policy)
+    assert found[:, 0].tolist() == pytest.approx([value / 40 for value in values])
+
+
 @for_any_seed
 @pytest.mark.parametrize("clip", [None, 0.4])
 def test_gradient_and_loss_are_those_of_the_textbook_loss(seed, clip):
@@ -98,6 +108,17 @@ def test_gradient_and_loss_are_those_of_the_textbook_loss(seed, clip):
     expected = 0.7 * torch.where(counted, squares / 2, 0.0).sum() / 3
     torch.testing.assert_close(loss, expected.detach(), rtol=1e-12, atol=1e-14)
     torch.testing.assert_close(found, torch.autograd.grad(expected, value)[0], rtol=1e-12, atol=1e-14)
+
+
+@for_any_seed
+def test_within_the_range_no_rounding_takes_the_gradient(seed):
+    step = random_step(seed, rows=20)
+    generator = torch.Generator().manual_seed(seed)
+    moved = step.value + torch.rand(step.value.shape, generator=generator, dtype=torch.float64)
+    policy = PolicyTokens(torch.zeros_like(moved), value=moved.detach().requires_grad_())
+    whole = ValueLoss(GAE, 1.0, Rollouts(), TokenMean())
+    found = learned(dataclasses.replace(whole, clip=2.0), step, policy)
+    assert torch.equal(found[0], learned(whole, step, policy)[0])
 
 
 def test_the_returns_are_fixed_when_the_step_is_planned():

@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from tests.training.parquet import row
-from training.config import EngineConfig, OptimizerConfig
+from training.config import CriticConfig, EngineConfig, OptimizerConfig, TrainConfig
+from training.critic import load_critic, load_critic_model
 from training.engine import Engine
+from training.learner import Learner
 from training.policy import ScoringPolicy, load_model, load_tokenizer
 
 # Results are compared bitwise between processes: the number of threads decides the order of sums.
@@ -73,6 +75,46 @@ def make_engine(policy_path):
     yield make
     for engine in engines:
         engine.close()
+
+
+@pytest.fixture
+def make_critic(policy_path):
+    """Return a builder of critics' engines; each gets a critic of its own and is closed at the end."""
+    engines = []
+
+    def make(critic=None, optimizer=None, **settings):
+        critic, optimizer = critic or CriticConfig(), optimizer or OptimizerConfig()
+        config = TrainConfig(engine=EngineConfig(**settings), optimizer=optimizer, critic=critic)
+        engines.append(load_critic(policy_path, config))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture(scope="session")
+def critic_path(policy_path, tmp_path_factory):
+    """A critic on disk whose values are not all 0."""
+    critic = load_critic_model(policy_path, "fp32").model
+    torch.nn.init.normal_(critic.score.weight, std=0.3, generator=torch.Generator().manual_seed(3))
+    path = tmp_path_factory.mktemp("critic")
+    critic.save_pretrained(path)
+    return str(path)
+
+
+@pytest.fixture
+def make_actor_critic(make_engine, make_critic):
+    """Return a builder of learners with a critic, two updates a batch; the policy's clip is 0.05."""
+
+    def make(critic, stage=0, updates=2, **settings):
+        settings |= {"zero_stage": stage, "micro_batch_tokens": 64, "gradient_clip": 0.05}
+        config = TrainConfig(
+            questions_per_step=4, updates_per_step=updates, engine=EngineConfig(**settings), critic=critic
+        )
+        return Learner(make_engine(**settings), config, critic=make_critic(critic, **settings))
+
+    return make
 
 
 @pytest.fixture

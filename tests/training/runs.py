@@ -4,6 +4,7 @@
 The run can be killed and started again.
 """
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -11,21 +12,72 @@ from pathlib import Path
 import torch
 
 from algorithms import grpo, hpt, sft, sft_then_grpo
-from training.collect import Verdict
+from algorithms.dapo import dapo
+from algorithms.relift import relift
+from algorithms.remax import remax
+from algorithms.uft import uft
+from core import (
+    Algorithm,
+    Curriculum,
+    Demonstrations,
+    DynamicSampling,
+    HysteresisGate,
+    Rollouts,
+    SideStep,
+    Stage,
+    Term,
+    TokenMean,
+)
+from training.answers import Verdict
 from training.config import EngineConfig, OptimizerConfig, RolloutConfig, TrainConfig
 from training.data import Question
 from training.engine import Engine
+from training.learner import Learner
 from training.loop import Trainer, TrainJob
 from training.policy import ScoringPolicy, load_model, load_tokenizer
 from training.prompts import encode
 from training.rollout import TransformersSampler
 from training.run_dir import RunDirectory
 
+
+def hysteresis():
+    """Return GRPO or SFT for each question, by a gate that remembers."""
+    gate = HysteresisGate(0.5, 0.75)
+    reinforce, imitate = grpo().terms[0].estimator, sft().terms[0].estimator
+    return Algorithm(
+        "hysteresis",
+        (
+            Term("reinforce", reinforce, Rollouts(gate), TokenMean()),
+            Term("imitate", imitate, Demonstrations(gate), TokenMean()),
+        ),
+    )
+
+
+def everything():
+    """Return an algorithm that remembers, has prefixes, greedy baselines, mixed groups and side steps."""
+    baseline = dataclasses.replace(remax().terms[0], name="baseline")
+    return Algorithm(
+        "everything",
+        (*hysteresis().terms, baseline),
+        dataclasses.replace(uft().rollouts, dynamic=DynamicSampling(rounds=1)),
+        SideStep(sft(), threshold=0.75, questions=5),
+    )
+
+
 ALGORITHMS = {
     "grpo": grpo(),
     "hpt": hpt(gate=0.25, entropy_weight=0.01, length=8),
     "sft": sft(),
     "sft_then_grpo": sft_then_grpo(sft_share=0.5),
+    "dapo": dapo(rounds=2),
+    "relift": relift(questions=5, gate=0.75),
+    "remax": remax(),
+    "uft": uft(),
+    "hysteresis": hysteresis(),
+    "everything": everything(),
+    "two_stages": Curriculum(
+        "two_stages", (Stage(relift(questions=3, gate=0.75), 0.5), Stage(everything(), 0.5))
+    ),
 }
 
 
@@ -67,7 +119,9 @@ def train(path, policy, algorithm, config=None, seed=0, reward=even_length):
     directory.write_config({}, {})
     job = TrainJob(questions(tokenizer), ALGORITHMS[algorithm], reward, config, seed)
     try:
-        Trainer(job, engine, TransformersSampler(model, tokenizer), tokenizer, directory).run()
+        Trainer(
+            job, Learner(engine, config), TransformersSampler(model, tokenizer), tokenizer, directory
+        ).run()
         return weights(engine)
     finally:
         engine.close()
@@ -77,7 +131,7 @@ def weights(engine):
     """Return all weights of an engine's policy in one vector, at any ZeRO stage."""
     import deepspeed
 
-    parameters = list(engine.policy.parameters())
+    parameters = list(engine.module.parameters())
     with deepspeed.zero.GatheredParameters(parameters):
         return torch.cat([parameter.detach().float().flatten().clone() for parameter in parameters])
 

@@ -1,38 +1,27 @@
 """The responses of a step, and what is recorded of them."""
 
-import math
-
 import pytest
 
-from training.collect import Sources, Verdict, collect, response_text, rollout_metrics, share
-from training.config import RolloutConfig
+from tests.training.scripted import Oracle, ScriptedSampler, digit, scripted_sources
+from training.answers import Sources, Verdict, response_text
+from training.collect import Request, collect, rollout_metrics, wish_metrics
 from training.data import Question
-from training.rollout import Sampled
 
 QUESTIONS = [
     Question(4, (2, 5, 3), (6, 7, 1), "5"),
     Question(9, (2, 8, 3), None, ("6", "6.0")),
 ]
+ROLLOUTS = Request(frozenset({"rollouts"}), seed=8)
+DEMONSTRATIONS = Request(frozenset({"demonstrations"}), seed=8)
+BOTH = Request(frozenset({"rollouts", "demonstrations"}), seed=8)
 
 
-class ScriptedSampler:
-    """A rollout backend that repeats the prompt's second token, once more for every response."""
-
-    def __init__(self):
-        self.asked = []
-
-    def sample(self, prompts, sampling, seed):
-        self.asked.append((list(prompts), sampling, seed))
-        found = []
-        for index, prompt in enumerate(prompts):
-            end = (1,) if index % 2 == 0 else ()
-            tokens = (prompt[1],) * (index + 1) + end
-            found.append(Sampled(tokens, (-0.5,) * len(tokens), truncated=not end))
-        return found
-
-
-def solved_by_length(pairs):
+def one_character(pairs):
     return [Verdict(float(len(text) == 1), "right" if len(text) == 1 else "wrong") for text, _ in pairs]
+
+
+def half_right(pairs):
+    return [Verdict(0.5, "half") for _ in pairs]
 
 
 @pytest.fixture
@@ -42,12 +31,11 @@ def sampler():
 
 @pytest.fixture
 def sources(sampler, tokenizer):
-    config = RolloutConfig(samples=2, temperature=0.7, max_response_tokens=9, batch_size=3)
-    return Sources(sampler, tokenizer, solved_by_length, config)
+    return scripted_sources(sampler, tokenizer, one_character)
 
 
 def test_every_question_gets_its_samples_and_its_demonstration(sources, sampler):
-    batch = collect(QUESTIONS, frozenset({"rollouts", "demonstrations"}), sources, seed=8)
+    batch = collect(QUESTIONS, BOTH, sources)
     found = [(r.question, r.tokens, r.is_demonstration, r.reward) for r in batch.responses]
     assert found == [
         (4, (5, 1), False, 1.0),
@@ -59,6 +47,8 @@ def test_every_question_gets_its_samples_and_its_demonstration(sources, sampler)
     assert [response.prompt for response in batch.responses][:4] == [(2, 5, 3)] * 2 + [(2, 8, 3)] * 2
     assert batch.responses[0].sampler_logp == (-0.5, -0.5)
     assert batch.responses[4].sampler_logp == ()
+    assert {response.prefix_tokens for response in batch.responses} == {0}
+    assert {response.greedy_reward for response in batch.responses} == {None}
     ((prompts, sampling, seed),) = sampler.asked
     assert prompts == [(2, 5, 3), (2, 5, 3), (2, 8, 3), (2, 8, 3)]
     assert (sampling.temperature, sampling.top_p, sampling.max_tokens, sampling.batch_size) == (
@@ -72,27 +62,26 @@ def test_every_question_gets_its_samples_and_its_demonstration(sources, sampler)
 
 def test_rewards_are_asked_with_each_responses_own_gold_answer(sources, tokenizer):
     seen = []
-    recording = Sources(
-        sources.sampler,
-        tokenizer,
-        lambda pairs: seen.extend(pairs) or solved_by_length(pairs),
-        sources.config,
-    )
-    collect(QUESTIONS, frozenset({"rollouts"}), recording, seed=0)
+
+    def recording(pairs):
+        seen.extend(pairs)
+        return one_character(pairs)
+
+    collect(QUESTIONS, ROLLOUTS, Sources(sources.sampler, tokenizer, recording, sources.config))
     assert seen == [("0", "5"), ("00", "5"), ("333", ("6", "6.0")), ("3333", ("6", "6.0"))]
 
 
 def test_what_is_not_needed_is_not_made(sources, sampler):
-    batch = collect(QUESTIONS, frozenset({"demonstrations"}), sources, seed=0)
+    batch = collect(QUESTIONS, DEMONSTRATIONS, sources)
     assert sampler.asked == []
     assert [response.is_demonstration for response in batch.responses] == [True]
-    batch = collect(QUESTIONS, frozenset({"rollouts"}), sources, seed=0)
+    batch = collect(QUESTIONS, ROLLOUTS, sources)
     assert not any(response.is_demonstration for response in batch.responses)
 
 
 def test_a_step_with_nothing_to_train_on_says_why(sources):
     with pytest.raises(ValueError, match=r"none of the questions \[9\] has a demonstration"):
-        collect(QUESTIONS[1:], frozenset({"demonstrations"}), sources, seed=0)
+        collect(QUESTIONS[1:], DEMONSTRATIONS, sources)
 
 
 def test_the_grader_reads_special_tokens_but_not_the_end(tokenizer):
@@ -103,8 +92,8 @@ def test_the_grader_reads_special_tokens_but_not_the_end(tokenizer):
 
 
 def test_rollout_metrics_describe_the_rollouts(sources):
-    metrics = rollout_metrics(collect(QUESTIONS, frozenset({"rollouts", "demonstrations"}), sources, seed=0))
-    assert metrics == {
+    batch = collect(QUESTIONS, BOTH, sources)
+    assert rollout_metrics(batch) == {
         "rollout/solve_rate": 0.25,
         "rollout/solve_rates": [[4, 0.5], [9, 0.0]],
         "rollout/response_tokens": (2 + 2 + 4 + 4) / 4,
@@ -113,10 +102,11 @@ def test_rollout_metrics_describe_the_rollouts(sources):
         "rollout/truncated_share": 0.5,
         "rollout/outcomes": {"right": 1, "wrong": 3},
     }
+    assert wish_metrics(batch, BOTH) == {}
 
 
 def test_metrics_of_a_step_without_rollouts_are_empty_but_for_lengths(sources):
-    metrics = rollout_metrics(collect(QUESTIONS, frozenset({"demonstrations"}), sources, seed=0))
+    metrics = rollout_metrics(collect(QUESTIONS, DEMONSTRATIONS, sources))
     assert metrics["rollout/tokens"] == 0
     assert metrics["rollout/response_tokens"] == 3
     assert metrics["rollout/outcomes"] == {}
@@ -126,10 +116,8 @@ def test_metrics_of_a_step_without_rollouts_are_empty_but_for_lengths(sources):
 
 
 def test_a_partial_reward_is_not_solved(sources, tokenizer):
-    partial = Sources(
-        sources.sampler, tokenizer, lambda pairs: [Verdict(0.5, "half") for _ in pairs], sources.config
-    )
-    batch = collect(QUESTIONS, frozenset({"rollouts"}), partial, seed=0)
+    partial = Sources(sources.sampler, tokenizer, half_right, sources.config)
+    batch = collect(QUESTIONS, ROLLOUTS, partial)
     assert rollout_metrics(batch)["rollout/solve_rate"] == 0.0
     assert {response.reward for response in batch.responses} == {0.5}
 
@@ -137,9 +125,41 @@ def test_a_partial_reward_is_not_solved(sources, tokenizer):
 def test_a_grader_that_returns_too_few_verdicts_is_refused(sources, tokenizer):
     short = Sources(sources.sampler, tokenizer, lambda pairs: [Verdict(1.0, "right")], sources.config)
     with pytest.raises(ValueError, match="shorter"):
-        collect(QUESTIONS, frozenset({"rollouts"}), short, seed=0)
+        collect(QUESTIONS, ROLLOUTS, short)
 
 
-def test_a_share_of_nothing_is_none():
-    assert share(1, 0) is None
-    assert math.isclose(share(1, 4), 0.25)
+@pytest.mark.parametrize("others", [{"rollouts"}, {"demonstrations"}, {"rollouts", "demonstrations"}])
+def test_every_row_carries_the_reward_of_its_questions_greedy_response(tokenizer, others):
+    questions = [Question(i, (2, digit(i), 3), (6, 1), str(i)) for i in range(3)]
+    oracle = Oracle({0: 1, 1: 2}, greedy={0, 2})
+    request = Request(frozenset({"greedy_reward", *others}), seed=8)
+    sources = scripted_sources(oracle, tokenizer)
+    batch = collect(questions, request, sources)
+    assert len(batch.responses) == 6 * ("rollouts" in others) + 3 * ("demonstrations" in others)
+    assert {(row.question, row.greedy_reward) for row in batch.responses} == {(0, 1.0), (1, 0.0), (2, 1.0)}
+    asked, sampling, _ = oracle.asked[-1]
+    assert asked == [0, 1, 2]
+    assert (sampling.temperature, sampling.max_tokens) == (0.0, 9)
+
+
+def test_greedy_responses_are_not_trained_on_but_paid_for(tokenizer):
+    questions = [Question(i, (2, digit(i), 3), (6, 1), str(i)) for i in range(2)]
+    sources = scripted_sources(Oracle({0: 1}, greedy={1}), tokenizer)
+    request = Request(frozenset({"rollouts", "greedy_reward"}), seed=8)
+    batch = collect(questions, request, sources)
+    metrics = rollout_metrics(batch)
+    assert metrics["rollout/tokens"] == 2 * 2 * 2 + 2 * 2
+    # All else is said of the rollouts alone.
+    assert metrics["rollout/solve_rates"] == [[0, 0.5], [1, 0.0]]
+    assert metrics["rollout/outcomes"] == {"right": 1, "wrong": 3}
+    assert metrics["rollout/entropy"] == 0.5
+    assert wish_metrics(batch, request) == {"rollout/greedy_solve_rate": 0.5}
+
+
+def test_a_greedy_response_with_partial_reward_is_a_baseline_but_not_solved(tokenizer):
+    questions = [Question(i, (2, digit(i), 3), (6, 1), str(i)) for i in range(2)]
+    sources = scripted_sources(Oracle({}), tokenizer, half_right)
+    request = Request(frozenset({"rollouts", "greedy_reward"}), seed=8)
+    batch = collect(questions, request, sources)
+    assert {row.greedy_reward for row in batch.responses} == {0.5}
+    assert wish_metrics(batch, request) == {"rollout/greedy_solve_rate": 0.0}

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from training.config import EngineConfig, OptimizerConfig, RolloutConfig, TrainConfig
+from training.config import CriticConfig, EngineConfig, OptimizerConfig, RolloutConfig, TrainConfig
 
 BAD = [
     (EngineConfig, "engine", "zero_stage", [-1, 4]),
@@ -19,6 +19,9 @@ BAD = [
     (OptimizerConfig, "optimizer", "weight_decay", [-0.1]),
     (OptimizerConfig, "optimizer", "warmup_steps", [-1, -2]),
     (OptimizerConfig, "optimizer", "betas", [(0.9, 1.0), (-0.1, 0.9)]),
+    (CriticConfig, "critic", "learning_rate", [-1e-6, math.nan, math.inf]),
+    (CriticConfig, "critic", "gradient_clip", [0.0, -1.0, math.nan, math.inf]),
+    (CriticConfig, "critic", "warmup_steps", [-1, math.inf]),
     (RolloutConfig, "rollout", "backend", ["vlm"]),
     (RolloutConfig, "rollout", "samples", [0]),
     (RolloutConfig, "rollout", "temperature", [0.0, -1.0, math.nan, math.inf]),
@@ -43,7 +46,7 @@ def test_a_bad_value_is_refused_by_name(kind, prefix, name, value):
 
 def test_the_defaults_are_accepted_and_cannot_be_changed():
     config = TrainConfig()
-    for part in (config, config.engine, config.optimizer, config.rollout):
+    for part in (config, config.engine, config.optimizer, config.rollout, config.critic):
         field = dataclasses.fields(part)[0].name
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(part, field, 1)

@@ -20,7 +20,7 @@ LEARNING_RATES = [1e-3, 2e-3, 5e-4, 1e-3, 3e-3]
 def weights(engine):
     import deepspeed
 
-    parameters = list(engine.policy.parameters())
+    parameters = list(engine.module.parameters())
     with deepspeed.zero.GatheredParameters(parameters):
         return torch.cat([parameter.detach().float().flatten().clone() for parameter in parameters])
 

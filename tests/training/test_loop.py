@@ -1,27 +1,32 @@
 """The training loop: what it asks, samples, records, and when it stops."""
 
+import dataclasses
 import json
 import math
 
 import pytest
 import torch
 
-from algorithms import grpo, sft, sft_then_grpo
-from tests.training.runs import even_length, metrics, questions, train, train_config, weights
-from training.collect import Verdict
+from algorithms import grpo, sft
+from algorithms.relift import relift
+from core import Algorithm, Curriculum, Demonstrations, GateWeights, Stage, Term, TokenMean
+from tests.training.runs import ALGORITHMS, even_length, metrics, questions, train, train_config, weights
+from training.answers import Verdict
 from training.config import EngineConfig, OptimizerConfig, RolloutConfig
-from training.loop import Trainer, TrainJob, stage_starts
+from training.learner import Learner
+from training.loop import Trainer, TrainJob
 from training.policy import load_model, load_tokenizer
 from training.rollout import TransformersSampler
 from training.run_dir import RunDirectory
 from training.update import NotFiniteError
 
-ALL_METRICS = {
-    "step", "train/learning_rate", "train/skipped_steps", "train/loss_surrogate", "train/gradient_norm",
-    "train/rows", "train/tokens", "policy/entropy", "policy/ratio", "policy/masked_share", "data/rows",
-    "data/tokens", "data/offline_row_share", "data/offline_token_share", "rollout/solve_rate",
-    "rollout/solve_rates", "rollout/response_tokens", "rollout/tokens", "rollout/entropy",
-    "rollout/truncated_share", "rollout/outcomes",
+TERMS = {"reinforce", "imitate", "entropy"}
+ALL_METRICS = {f"train/loss/{name}" for name in TERMS} | {
+    "step", "train/loss", "train/learning_rate", "train/skipped_steps", "train/loss_surrogate",
+    "train/gradient_norm", "train/rows", "train/tokens", "policy/entropy", "policy/ratio",
+    "policy/masked_share", "data/rows", "data/tokens", "data/offline_row_share",
+    "data/offline_token_share", "rollout/solve_rate", "rollout/solve_rates", "rollout/response_tokens",
+    "rollout/tokens", "rollout/entropy", "rollout/truncated_share", "rollout/outcomes",
 }  # fmt: skip
 
 
@@ -44,6 +49,90 @@ def test_every_step_records_every_metric(policy_path, tmp_path):
     times = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
     assert {f"time/{phase}" for phase in ("rollout", "reward", "train", "step")} <= set(times)
     assert json.loads((tmp_path / "status.json").read_text())["step"] == 3
+
+
+PREFIX = {"rollout/prefix_share", "rollout/prefix_rows", "rollout/plain_solve_rate"}
+GREEDY = {"rollout/greedy_solve_rate"}
+DYNAMIC = {"rollout/dynamic_rounds", "rollout/dynamic_kept_share"}
+ASIDE = {"train/aside", "train/buffer"}
+WISHES = {
+    "grpo": set(),
+    "uft": PREFIX,
+    "remax": GREEDY,
+    "dapo": DYNAMIC,
+    "relift": ASIDE,
+    "everything": PREFIX | GREEDY | DYNAMIC | ASIDE,
+}
+
+
+@pytest.mark.parametrize("name", WISHES)
+def test_an_algorithms_wishes_have_metrics_of_their_own(policy_path, tmp_path, name):
+    train(tmp_path, policy_path, name)
+    all_wishes = set.union(*WISHES.values())
+    found = [set(step) & all_wishes for step in metrics(tmp_path) if not step.get("train/aside")]
+    assert found
+    assert all(wishes == WISHES[name] for wishes in found)
+
+
+def test_a_side_step_is_one_of_the_runs_steps(policy_path, tmp_path):
+    train(tmp_path, policy_path, "relift", train_config(6))
+    steps = metrics(tmp_path)
+    aside = [step for step in steps if step["train/aside"]]
+    assert len(steps) == 6
+    assert 0 < len(aside) < 6
+    for step in aside:
+        assert (step["data/rows"], step["data/offline_row_share"]) == (5, 1.0)
+        assert (step["rollout/tokens"], step["rollout/solve_rate"]) == (0, None)
+        assert set(step) >= {"train/loss/imitate"}
+    assert {step["data/offline_row_share"] for step in steps if step not in aside} == {0.0}
+    state = json.loads((tmp_path / "checkpoints/step-000006/state.json").read_text())
+    assert state["asides"] == len(aside)
+    assert len(state["buffer"]) == steps[-1]["train/buffer"]
+
+
+def test_hints_shrink_to_nothing_over_the_run(policy_path, tmp_path):
+    train(tmp_path, policy_path, "uft", train_config(6))
+    shares = [step["rollout/prefix_share"] for step in metrics(tmp_path)]
+    assert shares[0] > 0.5
+    # The chance of every piece is 0 from 0.6 of the run on: the fifth step begins at 4/6.
+    assert shares[4:] == [0.0, 0.0]
+
+
+@dataclasses.dataclass(frozen=True)
+class Diary:
+    """Writes down the progress of every update, and imitates everything."""
+
+    def __call__(self, step):
+        ones = torch.ones(len(step.reward), dtype=torch.float64)
+        return GateWeights(0.0 * ones, ones)
+
+    def advance(self, step, state):
+        return {**state, str(len(state)): step.progress}
+
+
+def test_parts_see_their_stages_progress_and_remember_within_it(policy_path, tmp_path, monkeypatch):
+    diary = Algorithm(
+        "diary", (Term("imitate", sft().terms[0].estimator, Demonstrations(Diary()), TokenMean()),)
+    )
+    curriculum = Curriculum("diaries", (Stage(diary, 0.25), Stage(diary, 0.75)))
+    monkeypatch.setitem(ALGORITHMS, "diaries", curriculum)
+    train(tmp_path, policy_path, "diaries", train_config(8, keep_checkpoints=9))
+
+    def remembered(step):
+        state = json.loads((tmp_path / f"checkpoints/step-{step:06d}/state.json").read_text())
+        return list(state["memory"][repr(Diary())].values())
+
+    # Two updates a step; the second stage begins with an empty page.
+    assert remembered(2) == [0.0, 0.0, 0.5, 0.5]
+    assert remembered(4) == [0 / 6, 0 / 6, 1 / 6, 1 / 6]
+    assert remembered(8) == [step / 6 for step in range(6) for _ in range(2)]
+
+
+def test_what_a_run_cannot_do_is_refused_before_it_begins(policy_path, tmp_path, monkeypatch):
+    monkeypatch.setitem(ALGORITHMS, "hopeless", relift(questions=11))
+    with pytest.raises(ValueError, match=r"SideStep\.questions=11 .* the 10 questions"):
+        train(tmp_path, policy_path, "hopeless")
+    assert not (tmp_path / "metrics.jsonl").exists()
 
 
 def test_offline_shares_and_solve_rates_fit_the_gate(policy_path, tmp_path):
@@ -118,13 +207,13 @@ def broken_trainer(path, policy_path, make_engine, algorithm):
     """Return a trainer whose policy holds a NaN."""
     engine = make_engine()
     with torch.no_grad():
-        engine.policy.model.model.layers[1].mlp.up_proj.weight[3, 5] = math.nan
+        engine.module.model.model.layers[1].mlp.up_proj.weight[3, 5] = math.nan
     tokenizer = load_tokenizer(policy_path)
     directory = RunDirectory(path)
     directory.write_config({}, {})
     job = TrainJob(questions(tokenizer), algorithm, even_length, train_config(), 0)
     sampler = TransformersSampler(load_model(policy_path, "fp32"), tokenizer)
-    return Trainer(job, engine, sampler, tokenizer, directory)
+    return Trainer(job, Learner(engine, job.config), sampler, tokenizer, directory)
 
 
 @pytest.mark.parametrize("algorithm", [sft(), grpo()])
@@ -149,11 +238,6 @@ def test_only_the_newest_checkpoints_stay(policy_path, tmp_path):
         "step-000004",
         "step-000005",
     ]
-
-
-@pytest.mark.parametrize(("steps", "starts"), [(10, [0, 3]), (1, [0, 0]), (3, [0, 1])])
-def test_stages_begin_at_their_share_of_the_steps(steps, starts):
-    assert stage_starts(sft_then_grpo(sft_share=0.3), steps) == starts
 
 
 def test_stages_train_their_own_algorithm_with_a_fresh_optimizer(policy_path, tmp_path, make_engine):

@@ -38,6 +38,27 @@ def test_the_plan_sees_every_row_with_its_question_source_and_reward():
     assert step.behavior_logp is None
 
 
+def test_the_plan_sees_which_tokens_were_given():
+    rows = [
+        Response(7, (5,), (8, 9, 10), False, 0.1, (0.0, 0.0, -0.25), prefix_tokens=2),
+        Response(7, (5,), (8, 9), False, 0.1, (-0.5, -0.25)),
+        Response(7, (5,), (8, 9), True, 1.0),
+    ]
+    step = token_batch(rows, CPU)
+    assert step.prefix_mask.tolist() == [[True, True, False], [False] * 3, [False] * 3]
+    assert step.sampler_logp.tolist() == [[0.0, 0.0, -0.25], [-0.5, -0.25, 0.0], [0.0, 0.0, 0.0]]
+
+
+def test_greedy_rewards_are_there_where_every_row_has_one():
+    rows = [
+        Response(7, (5,), (8, 9), False, 0.5, greedy_reward=0.1),
+        Response(3, (5,), (10,), True, 1.0, greedy_reward=0.0),
+    ]
+    assert token_batch(rows, CPU).greedy_reward.tolist() == [0.1, 0.0], "in float64, so that 0.1 is 0.1"
+    rows[1] = Response(3, (5,), (10,), True, 1.0)
+    assert token_batch(rows, CPU).greedy_reward is None
+
+
 @settings(deadline=None)
 @given(shapes=SHAPES, budget=st.integers(1, 400))
 def test_micro_batches_hold_every_row_once_within_their_budget(shapes, budget):

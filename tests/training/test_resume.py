@@ -1,5 +1,6 @@
 """A run that is interrupted anywhere ends as an undisturbed one: the same weights, the same metrics."""
 
+import json
 import logging
 import os
 import shutil
@@ -19,18 +20,29 @@ ROOT = Path(__file__).parents[2]
 NAMES = ["grpo", "hpt", "sft_then_grpo"]
 
 
-@pytest.fixture(scope="module")
-def undisturbed(policy_path, tmp_path_factory):
-    """Return weights and folder of a finished run of six steps, all its checkpoints kept, made once."""
+def once(policy_path, tmp_path_factory, config):
+    """Return what gives weights and folder of a finished run of an algorithm, and makes each once."""
     made = {}
 
     def run(name):
         if name not in made:
             path = tmp_path_factory.mktemp(name)
-            made[name] = train(path, policy_path, name, train_config(6, keep_checkpoints=9)), path
+            made[name] = train(path, policy_path, name, config), path
         return made[name]
 
     return run
+
+
+@pytest.fixture(scope="module")
+def undisturbed(policy_path, tmp_path_factory):
+    """Runs of six steps, with all their checkpoints."""
+    return once(policy_path, tmp_path_factory, train_config(6, keep_checkpoints=9))
+
+
+@pytest.fixture(scope="module")
+def undisturbed_steps(policy_path, tmp_path_factory):
+    """Runs of eight steps, with a checkpoint of each."""
+    return once(policy_path, tmp_path_factory, train_config(8, checkpoint_every=1, keep_checkpoints=9))
 
 
 def rewind(source, path, step):
@@ -55,6 +67,34 @@ def test_a_run_resumed_from_any_checkpoint_ends_as_if_undisturbed(
     rewind(source, tmp_path, step)
     found = train(tmp_path, policy_path, name, train_config(6, keep_checkpoints=9))
     check_equal(tmp_path, found, expected, source)
+
+
+REMEMBERING = ["relift", "dapo", "uft", "remax", "hysteresis", "everything", "two_stages"]
+
+
+@pytest.mark.parametrize("step", [3, 5])
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_what_a_run_remembers_beside_its_weights_comes_back(
+    undisturbed_steps, policy_path, tmp_path, name, step
+):
+    expected, source = undisturbed_steps(name)
+    rewind(source, tmp_path, step)
+    found = train(tmp_path, policy_path, name, train_config(8, checkpoint_every=1, keep_checkpoints=9))
+    check_equal(tmp_path, found, expected, source)
+    states = [path / "checkpoints/step-000008/state.json" for path in (tmp_path, source)]
+    assert states[0].read_text() == states[1].read_text()
+
+
+def test_the_runs_above_have_something_to_remember(undisturbed_steps):
+    def states(name):
+        _, source = undisturbed_steps(name)
+        for step in (3, 5):
+            yield json.loads((source / f"checkpoints/step-{step:06d}/state.json").read_text())
+
+    assert all(state["buffer"] for state in states("relift"))
+    assert any(any(state["memory"].values()) for state in states("hysteresis"))
+    assert all(state["buffer"] and any(state["memory"].values()) for state in states("everything"))
+    assert any(state["asides"] for state in states("everything"))
 
 
 def test_resuming_where_a_stage_begins_resets_the_optimizer_once(undisturbed, policy_path, tmp_path):
@@ -130,11 +170,12 @@ MOMENTS = {
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["grpo", "everything"])
 @pytest.mark.parametrize("moment", MOMENTS)
-def test_a_killed_run_started_again_ends_as_if_undisturbed(policy_path, tmp_path, moment):
-    expected = train(tmp_path / "straight", policy_path, "grpo", train_config(20))
+def test_a_killed_run_started_again_ends_as_if_undisturbed(policy_path, tmp_path, moment, name):
+    expected = train(tmp_path / "straight", policy_path, name, train_config(20))
     path = tmp_path / "killed"
-    command = [sys.executable, "-m", "tests.training.runs", str(path), policy_path, "grpo", "20"]
+    command = [sys.executable, "-m", "tests.training.runs", str(path), policy_path, name, "20"]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not MOMENTS[moment](path) and process.poll() is None and time.monotonic() < deadline:
@@ -142,5 +183,5 @@ def test_a_killed_run_started_again_ends_as_if_undisturbed(policy_path, tmp_path
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run must die by the kill"
     assert steps_recorded(path) < 20
-    found = train(path, policy_path, "grpo", train_config(20))
+    found = train(path, policy_path, name, train_config(20))
     check_equal(path, found, expected, tmp_path / "straight")

@@ -150,6 +150,33 @@ def test_a_response_that_ends_at_the_limit_is_not_truncated(sampler):
     assert {sampled.truncated for sampled in found if sampled.tokens != (EOS,)} == {True}
 
 
+LIMITS = (3, 9, 1, 6, 10, 2, 4, 8)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 3.0])
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_every_response_ends_at_its_own_limit(sampler, temperature, batch_size):
+    prompts = PROMPTS * 2
+    free = sampler.sample(prompts, sampling(temperature, max_tokens=10, batch_size=batch_size), 6)
+    found = sampler.sample(prompts, sampling(temperature, max_tokens=LIMITS, batch_size=batch_size), 6)
+    for limit, bounded, whole in zip(LIMITS, found, free, strict=True):
+        # A batch stops with its longest response, so that the same draws are made up to there.
+        assert bounded.tokens == whole.tokens[:limit]
+        assert bounded.logp == whole.logp[:limit]
+        assert bounded.truncated == (EOS not in whole.tokens[:limit])
+    assert {len(bounded.tokens) for bounded in found} != {10}
+
+
+def test_equal_limits_are_one_limit(sampler):
+    one = sampler.sample(PROMPTS, sampling(max_tokens=7), 6)
+    assert sampler.sample(PROMPTS, sampling(max_tokens=(7,) * len(PROMPTS)), 6) == one
+
+
+def test_a_missing_limit_is_refused(sampler):
+    with pytest.raises(ValueError, match="holds 3 limits for 4 prompts"):
+        sampler.sample(PROMPTS, sampling(max_tokens=(5, 5, 5)), 0)
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_the_models_mode_is_restored(model, sampler, training):
     model.train(training)

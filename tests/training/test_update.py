@@ -21,7 +21,20 @@ from core import (
 )
 from tests.training.rows import make_row, row_logp
 from tests.training.textbook import CASES, DEMONSTRATIONS, ROLLOUTS, ROWS
-from training.update import NotFiniteError, behavior_logp, update
+from training.providers import Models, forward_rows
+from training.responses import token_batch
+from training.update import NotFiniteError, Rates
+from training.update import update as update_models
+
+
+def update(engine, algorithm, rows, learning_rate, behavior=None):
+    """Take one step of a policy by itself and return its report."""
+    step = dataclasses.replace(token_batch(rows, engine.device), behavior_logp=behavior)
+    return update_models(Models(engine), algorithm, step, rows, Rates(learning_rate, 0.0)).report
+
+
+def behavior_logp(engine, rows, micro_batch_tokens):
+    return forward_rows(engine.score, rows, micro_batch_tokens, engine.device)[0]
 
 
 def flat(tensors):
@@ -53,7 +66,7 @@ def unclipped_engine(make_engine):
 
 
 def double_model(engine):
-    return copy.deepcopy(engine.policy.model).double()
+    return copy.deepcopy(engine.module.model).double()
 
 
 def textbook_gradient(engine, loss, old):
@@ -149,7 +162,7 @@ def test_a_report_counts_rows_and_tokens_by_source(unclipped_engine):
 def test_the_masked_share_counts_only_tokens_a_term_trains_on(unclipped_engine):
     imitate_nothing = Algorithm("clipped", (CASES["grpo"][0].terms[0], *sft().terms))
     engine = unclipped_engine()
-    known = [logp - 1.0 for logp in behavior_logp(engine, ROWS, 64)]
+    known = behavior_logp(engine, ROWS, 64) - 1.0
     report = update(engine, imitate_nothing, ROWS, 1e-3, known)
     # All ratios of rollouts are e: the tokens of positive advantage are clipped, the others are kept.
     reinforced = [row for row in ROLLOUTS if row.question in (5, 7)]
@@ -162,12 +175,12 @@ def test_the_masked_share_counts_only_tokens_a_term_trains_on(unclipped_engine):
 def test_a_step_of_idle_rows_is_taken_with_a_zero_gradient(unclipped_engine, gradients):
     solved_rows = [make_row(1, 4, 5), make_row(1, 4, 3), make_row(2, 5, 2)]
     engine = unclipped_engine()
-    before = flat(engine.policy.parameters())
+    before = flat(engine.module.parameters())
     report = update(engine, grpo(), [dataclasses.replace(row, reward=0.0) for row in solved_rows], 0.1)
     assert report.gradient_norm == 0.0
     assert float(gradients[0].abs().max()) == 0.0
     # AdamW decays weights whatever the gradient: w ← (1 − 0.1 · 0.01) w.
-    assert torch.allclose(flat(engine.policy.parameters()), before * 0.999, rtol=1e-6)
+    assert torch.allclose(flat(engine.module.parameters()), before * 0.999, rtol=1e-6)
 
 
 def test_a_part_that_does_not_say_what_it_needs_is_not_given_a_substitute(unclipped_engine):

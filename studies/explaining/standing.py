@@ -1,0 +1,59 @@
+"""Whether algorithms do the same, and under which conditions something holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from studies.explaining.behavior import Behavior
+from studies.explaining.conditions import RELAXATIONS, Settings
+
+RELATIVE = 1e-10
+
+
+def same(first: Tensor, second: Tensor) -> bool:
+    """Return whether numbers agree, by the largest of each kind."""
+    if first.shape != second.shape:
+        return False
+    largest = torch.maximum(first.abs(), second.abs()).amax(dim=(-1, -2), keepdim=True)
+    return bool(((first - second).abs() <= RELATIVE * largest).all())
+
+
+def same_coefficients(first: Behavior, second: Behavior) -> bool:
+    """Return whether all coefficients agree, side steps not counted."""
+    return _all_same(first.coefficients, second.coefficients)
+
+
+def same_around(first: Behavior, second: Behavior) -> bool:
+    """Return whether everything agrees that is asked of rollouts, side steps and stages."""
+    return first.around == second.around and _all_same(first.aside, second.aside)
+
+
+def _all_same(first: tuple[Tensor, ...], second: tuple[Tensor, ...]) -> bool:
+    return len(first) == len(second) and all(same(a, b) for a, b in zip(first, second, strict=True))
+
+
+class Standing(NamedTuple):
+    """Whether something holds under the settings, and which of its conditions it needs for that."""
+
+    holds: bool
+    conditions: tuple[str, ...] = ()
+
+
+def standing(holds: Callable[[frozenset[str]], bool], settings: Settings) -> Standing:
+    """Return whether a statement about probes holds, and the relaxations that break it.
+
+    Args:
+        holds: The statement, of the probes that a set of relaxations allows.
+        settings: The training settings.
+    """
+    if not holds(settings.relaxed):
+        return Standing(False)
+    conditions = [name for name in RELAXATIONS if name not in settings.relaxed]
+    breaking = tuple(name for name in conditions if not holds(settings.relaxed | {name}))
+    if breaking or holds(frozenset(RELAXATIONS)):
+        return Standing(True, breaking)
+    return Standing(True, tuple(conditions))

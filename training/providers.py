@@ -1,0 +1,109 @@
+"""What an algorithm needs of the models before an update: passes without gradient over all its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core import Algorithm, Curriculum
+from training.engine import Engine
+from training.policy import ScoringPolicy, TokenScores
+from training.responses import ModelInputs, Response, collate, micro_batches
+
+
+@dataclass(frozen=True)
+class Models:
+    """Everything with weights.
+
+    Args:
+        policy: What is trained.
+        critic: What foretells rewards, for algorithms that need values.
+        reference: The frozen anchor, for algorithms that need its log-probs.
+    """
+
+    policy: Engine[TokenScores]
+    critic: Engine[Tensor] | None = None
+    reference: ScoringPolicy | None = None
+
+
+def needed(algorithm: Algorithm | Curriculum) -> frozenset[str]:
+    """Return what all stages of an algorithm need, side steps included."""
+    found: frozenset[str] = frozenset()
+    for stage in algorithm.stages:
+        aside = stage.algorithm.aside
+        found |= stage.algorithm.needs | stage.algorithm.plan_needs
+        found |= needed(aside.algorithm) if aside is not None else frozenset()
+    return found
+
+
+def check_providers(models: Models, algorithm: Algorithm) -> None:
+    """Raise ValueError where an algorithm needs a model that is not there."""
+    needs = needed(algorithm)
+    if "value" in needs and models.critic is None:
+        raise ValueError(
+            f"algorithm {algorithm.name!r} needs the values of a critic, and there is none; give the Learner "
+            "the one that load_critic returns, or use an advantage without values, such as GroupRelative"
+        )
+    if "reference_logp" in needs and models.reference is None:
+        raise ValueError(
+            f"algorithm {algorithm.name!r} needs reference_logp, and there is no reference policy; give the "
+            "Learner the one that load_reference returns, or leave out the parts that compare with it"
+        )
+
+
+def forward_rows(
+    score: Callable[[ModelInputs], Iterable[Tensor]],
+    rows: Sequence[Response],
+    micro_batch_tokens: int,
+    device: torch.device,
+) -> list[Tensor]:
+    """Return each tensor that `score` gives, of all rows in their order; 0 where there is no token."""
+    width = max(len(row.tokens) for row in rows)
+    found: list[Tensor] = []
+    for index in micro_batches(rows, micro_batch_tokens):
+        inputs = collate([rows[i] for i in index], device)
+        with torch.no_grad():
+            parts = list(score(inputs))
+        found = found or [part.new_zeros(len(rows), width) for part in parts]
+        for whole, part in zip(found, parts, strict=True):
+            whole[index, : part.shape[1]] = torch.where(inputs.response_mask, part, 0.0)
+    return found
+
+
+def policy_scores(models: Models, rows: Sequence[Response]) -> TokenScores:
+    """Return log-probs and entropies of all rows under the policy as it is now."""
+    engine = models.policy
+    return TokenScores(*forward_rows(engine.score, rows, engine.config.micro_batch_tokens, engine.device))
+
+
+def provide(
+    models: Models, algorithm: Algorithm, rows: Sequence[Response], behavior: Tensor | None
+) -> dict[str, Tensor]:
+    """Return the fields of `TokenBatch` that the models give the rows of one update before it is planned.
+
+    Args:
+        models: As they are before the update.
+        algorithm: Names what it needs.
+        rows: All rows of the update.
+        behavior: Their log-probs when the rollouts were sampled; None where the policy is still the same. It
+            is then found in the update itself, unless the plan needs it: ratios are exactly 1 so.
+    """
+    needs = algorithm.needs | algorithm.plan_needs
+    found = {} if behavior is None else {"behavior_logp": behavior}
+    wanted = needs & {"current_logp", "current_entropy"}
+    if behavior is None:
+        wanted |= algorithm.plan_needs & {"behavior_logp"}
+    if wanted:
+        logp, entropy = policy_scores(models, rows)
+        fields = {"behavior_logp": logp, "current_logp": logp, "current_entropy": entropy}
+        found |= {name: fields[name] for name in wanted}
+    budget, device = models.policy.config.micro_batch_tokens, models.policy.device
+    reference, critic = models.reference, models.critic
+    if "reference_logp" in needs and reference is not None:
+        (found["reference_logp"],) = forward_rows(lambda inputs: reference(inputs)[:1], rows, budget, device)
+    if "value" in needs and critic is not None:
+        (found["value"],) = forward_rows(lambda inputs: [critic.score(inputs)], rows, budget, device)
+    return found
