@@ -33,7 +33,9 @@ class Command:
     set: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], tyro.conf.arg(metavar="KEY=VALUE ...")
     ] = ()
-    """Change settings (train.steps=10) or an algorithm's arguments (grpo.clip_low=0.1); may be repeated."""
+    """Change settings (train.steps=10), an algorithm's arguments (grpo.clip_low=0.1) or its parts
+    (hpt.reinforce.mask=ClipMask(0.2), hpt.reinforce.rows.gate.threshold=0.25; * matches any names, so that
+    hpt.*.gate=... sets the gate wherever it stands); may be repeated."""
     results: Path = Path("results")
     """Folder for results; the study's own folder lies in it."""
     list: bool = False

@@ -11,7 +11,7 @@ from studies.catalog import PROJECT, UsageError, algorithm_reference, find_algor
 from studies.configuring.arguments import spell_out
 from studies.configuring.changes import Changes, advice, algorithm_label
 from studies.configuring.parts import Swap, swap_parts
-from studies.configuring.places import find_place
+from studies.configuring.places import expanded, find_place
 from studies.record import AlgorithmRecord
 from studies.scales import Scale
 from studies.study import Arm, Study
@@ -50,7 +50,8 @@ def refuse_decided(study: Study, scale: Scale, changes: Changes) -> None:
         arms = [arm for arm in study.arms if arm.algorithm is not None and algorithm_label(arm) == label]
         composed = {arm.name: _composed(arm, scale, changes) for arm in arms}
         plain = _without_its_arguments(arms[0], scale, changes)
-        for path in parts:
+        first = next(iter(composed.values()))
+        for path in [each for part in parts for each in expanded(first, part)]:
             own = {name: _part(algorithm, path) for name, algorithm in composed.items()}
             others = [*own.values(), *[_part(algorithm, path) for algorithm in plain]]
             if any(part != other for part in own.values() for other in others):

@@ -12,7 +12,7 @@ from core import Algorithm, Curriculum
 from studies.catalog import PROJECT, UsageError, find_algorithm
 from studies.configuring.arguments import argument_types
 from studies.configuring.expressions import read_part, write_part
-from studies.configuring.places import Place, find_place, rebuilt, step, whole
+from studies.configuring.places import Place, expanded, find_place, rebuilt, step, whole
 from studies.configuring.settings import as_kind
 from studies.record import AlgorithmRecord
 
@@ -70,6 +70,7 @@ def swap_parts(
     """
     if not swaps:
         return Swapped(algorithm, {})
+    swaps = [each for swap in swaps for each in _expanded(algorithm, swap)]
     _refuse_overlaps(swaps)
     texts: dict[str, str] = {}
     parts: dict[str, object] = {}
@@ -81,6 +82,15 @@ def swap_parts(
             raise UsageError(f"{swap}: {error}") from error
     entries = [(swap.path, swap) for swap in swaps]
     return Swapped(cast("Algorithm | Curriculum", _swapped(whole(algorithm), entries, parts)), texts)
+
+
+def _expanded(algorithm: Algorithm | Curriculum, swap: Swap) -> list[Swap]:
+    """Return the swap at every place that its path stands for."""
+    try:
+        paths = expanded(algorithm, swap.path)
+    except UsageError as error:
+        raise UsageError(f"{swap}: {error}") from error
+    return [Swap(path, swap.value, swap.label or swap.path) for path in paths]
 
 
 def _refuse_overlaps(swaps: Sequence[Swap]) -> None:

@@ -4,12 +4,14 @@ reinforce.mask, entropy.weight              a part of a term, the estimator's fo
 reinforce.rows.gate.threshold               what a part holds; elements of a tuple by their position
 grpo.reinforce.mask                         in a curriculum the stage first, by its algorithm's name
 rollouts.prefix.length, aside.threshold     what the algorithm asks of rollouts; its side steps
+*.gate, reinforce.*.epsilon                 all places whose names match; * stands for any, dots included
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 from core import Algorithm, Curriculum, PolicyGradient, Term
@@ -55,6 +57,32 @@ def find_place(algorithm: Algorithm | Curriculum, path: str) -> Place:
         names = ", ".join(inner.name for inner in places(place))
         raise UsageError(f"{said} is a whole algorithm; go on to one of its parts: {names}")
     return place
+
+
+def expanded(algorithm: Algorithm | Curriculum, pattern: str) -> list[str]:
+    """Return the paths that a path with `*` stands for, the outermost of each branch; others as they are.
+
+    Raises:
+        UsageError: It matches no place.
+    """
+    if "*" not in pattern:
+        return [pattern]
+    found = [path for path in _paths(whole(algorithm)) if fnmatch.fnmatchcase(path, pattern)]
+    if not found:
+        raise UsageError(
+            f"{pattern} matches no part of {algorithm.name}; its parts are {_outline(algorithm)}"
+        )
+    return [path for path in found if not any(path.startswith(f"{other}.") for other in found)]
+
+
+def _paths(holder: Place, prefix: str = "") -> Iterator[str]:
+    for place in places(holder):
+        yield prefix + place.name
+        yield from _paths(place, f"{prefix}{place.name}.")
+
+
+def _outline(algorithm: Algorithm | Curriculum) -> str:
+    return ", ".join(path for path in _paths(whole(algorithm)) if path.count(".") < 2)
 
 
 def step(holder: Place, name: str, said: str) -> Place:

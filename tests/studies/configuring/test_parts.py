@@ -145,6 +145,32 @@ def test_rollouts_and_side_steps_have_parts_too():
     assert part("relift", "aside.algorithm.imitate.weight", ("aside.algorithm.imitate.weight", "0.5")) == 0.5
 
 
+def test_a_star_swaps_every_place_that_matches_and_the_record_names_each():
+    gate = TableGate((0.0, 1.0), (1.0, 0.0))
+    found = swap_parts(ALGORITHMS["hpt"](), [Swap("*.gate", "TableGate((0, 1), (1, 0))")])
+    assert sorted(found.texts) == [
+        "entropy.rows.choices.0.gate",
+        "entropy.rows.choices.1.gate",
+        "imitate.rows.gate",
+        "reinforce.rows.gate",
+    ]
+    assert {find_place(found.algorithm, path).value for path in found.texts} == {gate}
+    # α = P and β = 1 − P, whatever the solve rate: the registered composition.
+    assert found.algorithm.terms == ALGORITHMS["hpt_soft"]().terms
+
+
+def test_a_star_stands_for_the_outermost_places_alone():
+    found = swap_parts(ALGORITHMS["reinforce_plus_plus"](), [Swap("*.advantage", "LeaveOneOut()")])
+    assert list(found.texts) == ["reinforce.advantage"]
+
+
+def test_a_star_that_matches_nothing_is_refused_with_what_there_is():
+    with pytest.raises(
+        UsageError, match=r"\*\.threshold=0: \*\.threshold matches no part of grpo; its parts are .*rows"
+    ):
+        swap_parts(ALGORITHMS["grpo"](), [Swap("*.threshold", "0")])
+
+
 def test_a_whole_term_is_swapped_by_its_name():
     found = swapped("grpo_kl", ("kl", "KlPenalty(0.1, Rollouts(), TokenMean(), estimator='k2')"))
     assert found.terms[1] == KlPenalty(0.1, Rollouts(), TokenMean(), estimator="k2")
