@@ -7,12 +7,13 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help study test test-slow lint setup clean
+.PHONY: help study test test-slow docs lint setup clean
 
 help:
 	@echo "make study      run the ablation of HPT's gate on the embedded scale: results/ablation_gate/"
 	@echo "make test       run the tests"
 	@echo "make test-slow  run the tests that take longer"
+	@echo "make docs       write docs/algorithms and README's table of algorithms"
 	@echo "make lint       check style and types"
 	@echo "make setup      only install, into $(VENV)"
 	@echo "make clean      remove $(VENV)"
@@ -34,6 +35,9 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -m "slow and not gpu"
+
+docs: $(INSTALLED)
+	$(BIN)/python -m studies.explain --docs docs/algorithms --readme README.md
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

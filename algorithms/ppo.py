@@ -41,7 +41,7 @@ def ppo(
         gamma: Discount of later rewards.
         lam: λ of the advantage estimator; 1 is the Monte Carlo return.
         value_weight: Factor of the critic's loss ½(V − R)².
-        value_clip: How far a value may move from the one that the step was planned with.
+        value_clip: How far a value may move from the one when the rollouts were sampled.
     """
     gae = Gae(gamma, lam)
     reinforce = PolicyGradient(

@@ -82,10 +82,16 @@ class GroupRelative:
     epsilon: float = 1e-6
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
-    latex: ClassVar[str] = r"(r_i-\bar{r})/\sigma_r"
 
     def __post_init__(self) -> None:
         check_range(self, "epsilon", 0.0)
+
+    @property
+    def latex(self) -> str:
+        """The formula, with the standard deviation only where it is divided by, and over whom it is taken."""
+        over = r"\mathrm{on}" if self.members == "rollouts" else r"\mathrm{on}\cup\mathrm{off}"
+        centered = rf"r_i-\bar{{r}}_{{{over}}}"
+        return rf"({centered})/\sigma_{{{over}}}" if self.normalize_std else centered
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return each row's group-relative reward at its tokens."""

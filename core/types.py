@@ -50,7 +50,7 @@ class TokenBatch:
     current_entropy: Float[Tensor, "batch token"] | None = None
     """Entropy of that policy's next-token distribution at each token."""
     value: Float[Tensor, "batch token"] | None = None
-    """The critic's value before each token, when the step was planned."""
+    """The critic's value before each token, when the rows were sampled."""
     token_reward: Float[Tensor, "batch token"] | None = None
     """Reward given at each token; without it, the whole `reward` falls on the response's last token."""
     greedy_reward: Float[Tensor, " batch"] | None = None

@@ -22,8 +22,8 @@ from core.types import Coefficients, PolicyTokens, TermPlan, TokenBatch
 class ValueLoss:
     """Squared error of the critic:   −weight · mean over tokens of ½ max((V − R)², (clip(V) − R)²).
 
-    clip(V) = V_old + min(max(V − V_old, −clip), clip) with V_old as it was when the step was planned; without
-    a `clip`, ½ (V − R)². R are the returns at that time.
+    clip(V) = V_old + min(max(V − V_old, −clip), clip) with V_old as it was when the rows were sampled;
+    without a `clip`, ½ (V − R)². R are the returns at that time.
 
     See Proximal Policy Optimization Algorithms, Schulman et al., 2017 (https://arxiv.org/abs/1707.06347),
     eq. 9, for the term; the clip is that of its authors' code.

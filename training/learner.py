@@ -17,7 +17,7 @@ from training.config import TrainConfig
 from training.engine import Engine
 from training.metrics import UpdateReport
 from training.policy import ScoringPolicy, TokenScores
-from training.providers import Models, check_providers, policy_scores, provide
+from training.providers import Models, at_sampling, check_providers, provide
 from training.responses import Response, token_batch
 from training.update import Rates, Updated, update
 
@@ -81,9 +81,10 @@ class Learner:
         check_providers(self._models, algorithm)
         rates = self._rates(algorithm, learning_rate)
         shares = list(_shares(rows, self.config.updates_per_step))
-        behavior = self._behavior(algorithm, shares)
+        # Models change with every update: what belongs to the moment of sampling is taken first.
+        later = [at_sampling(self._models, algorithm, part) for part in shares[1:]]
         report = UpdateReport()
-        for part, known in zip(shares, behavior, strict=True):
+        for part, known in zip(shares, [{}, *later], strict=True):
             found = self._update(algorithm, part, known, progress=progress, memory=memory, rates=rates)
             report.add(found.report)
             # Parts of other algorithms (side steps, other stages) keep what they remember.
@@ -95,23 +96,17 @@ class Learner:
         warming_up = "value" in algorithm.needs and self._critic_batches < self.config.critic.warmup_steps
         return Rates(None if warming_up else learning_rate, self.config.critic.learning_rate)
 
-    def _behavior(self, algorithm: Algorithm, shares: Sequence[Sequence[Response]]) -> list[Tensor | None]:
-        """Return the log-probs of all updates but the first: the policy will have changed by then."""
-        if "behavior_logp" not in algorithm.needs:
-            return [None] * len(shares)
-        return [None, *(policy_scores(self._models, rows).logp for rows in shares[1:])]
-
     def _update(
         self,
         algorithm: Algorithm,
         rows: Sequence[Response],
-        behavior: Tensor | None,
+        sampled: Mapping[str, Tensor],
         *,
         progress: float,
         memory: Mapping[str, State],
         rates: Rates,
     ) -> Updated:
-        known: dict[str, Any] = provide(self._models, algorithm, rows, behavior)
+        known: dict[str, Any] = provide(self._models, algorithm, rows, sampled)
         step = dataclasses.replace(
             token_batch(rows, self._models.policy.device), progress=progress, memory=memory, **known
         )

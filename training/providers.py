@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,8 +79,26 @@ def policy_scores(models: Models, rows: Sequence[Response]) -> TokenScores:
     return TokenScores(*forward_rows(engine.score, rows, engine.config.micro_batch_tokens, engine.device))
 
 
+def _values(models: Models, rows: Sequence[Response]) -> dict[str, Tensor]:
+    critic, budget = models.critic, models.policy.config.micro_batch_tokens
+    if critic is None:
+        return {}
+    (value,) = forward_rows(lambda inputs: [critic.score(inputs)], rows, budget, models.policy.device)
+    return {"value": value}
+
+
+def at_sampling(models: Models, algorithm: Algorithm, rows: Sequence[Response]) -> dict[str, Tensor]:
+    """Return what an algorithm needs of the models as they were when the rows were sampled."""
+    found = {}
+    if "behavior_logp" in algorithm.needs:
+        found["behavior_logp"] = policy_scores(models, rows).logp
+    if "value" in algorithm.needs:
+        found |= _values(models, rows)
+    return found
+
+
 def provide(
-    models: Models, algorithm: Algorithm, rows: Sequence[Response], behavior: Tensor | None
+    models: Models, algorithm: Algorithm, rows: Sequence[Response], sampled: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Return the fields of `TokenBatch` that the models give the rows of one update before it is planned.
 
@@ -88,22 +106,22 @@ def provide(
         models: As they are before the update.
         algorithm: Names what it needs.
         rows: All rows of the update.
-        behavior: Their log-probs when the rollouts were sampled; None where the policy is still the same. It
-            is then found in the update itself, unless the plan needs it: ratios are exactly 1 so.
+        sampled: What `at_sampling` gave; nothing where the models are still the same. Behavior log-probs are
+            then found in the update itself, unless the plan needs them: ratios are exactly 1 so.
     """
     needs = algorithm.needs | algorithm.plan_needs
-    found = {} if behavior is None else {"behavior_logp": behavior}
+    found = dict(sampled)
     wanted = needs & {"current_logp", "current_entropy"}
-    if behavior is None:
+    if "behavior_logp" not in sampled:
         wanted |= algorithm.plan_needs & {"behavior_logp"}
     if wanted:
         logp, entropy = policy_scores(models, rows)
         fields = {"behavior_logp": logp, "current_logp": logp, "current_entropy": entropy}
         found |= {name: fields[name] for name in wanted}
     budget, device = models.policy.config.micro_batch_tokens, models.policy.device
-    reference, critic = models.reference, models.critic
+    reference = models.reference
     if "reference_logp" in needs and reference is not None:
         (found["reference_logp"],) = forward_rows(lambda inputs: reference(inputs)[:1], rows, budget, device)
-    if "value" in needs and critic is not None:
-        (found["value"],) = forward_rows(lambda inputs: [critic.score(inputs)], rows, budget, device)
+    if "value" in needs and "value" not in sampled:
+        found |= _values(models, rows)
     return found

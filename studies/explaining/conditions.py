@@ -1,7 +1,7 @@
 """The training settings under which something is said, and what can be relaxed of them.
 
 Policies may have moved since the rollouts were sampled, rewards lie between 0 and 1, groups be of uneven
-size, and the critic have moved since the update was planned.
+size, and the critic have moved since then too.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Settings:
 
     @property
     def relaxed(self) -> frozenset[str]:
-        """What these settings themselves relax: with several updates, the policy moves between them."""
-        return frozenset({STALE}) if self.updates > 1 else frozenset()
+        """What these settings themselves relax: with several updates, policy and critic move between them."""
+        return frozenset({STALE, LEARNT}) if self.updates > 1 else frozenset()
 
     @property
     def rollouts(self) -> str:
@@ -40,5 +40,5 @@ class Settings:
             STALE: "one update per rollout batch",
             GRADED: "rewards of 0 and 1",
             UNEVEN: f"{self.rollouts} and one demonstration of every question",
-            LEARNT: "every update planned with the critic's present values",
+            LEARNT: "a critic that has not moved since the rollouts were sampled",
         }[relaxation]

@@ -47,7 +47,7 @@ class Dead:
             STALE: "one update per rollout batch, so every ratio to the behavior policy is 1",
             GRADED: "every reward is 0 or 1",
             UNEVEN: f"every question has {settings.rollouts} and one demonstration",
-            LEARNT: "every update is planned with the critic's present values",
+            LEARNT: "one update per rollout batch, so the critic has not moved",
             OFFERED: "no demonstrations are collected for it",
         }
         said = "has no effect"

@@ -81,9 +81,10 @@ def textbook_ppo(policy, critic, parts, rates, clips):
     old = {row: row_logp(policy, row).detach() for rows in parts for row in rows}
     optimizers = [torch.optim.AdamW(model.parameters(), weight_decay=0.01) for model in (policy, critic)]
     seen = []
+    sampled = {row: row_values(critic, row).detach().double() for rows in parts for row in rows}
     for rows in parts:
         values = [row_values(critic, row) for row in rows]
-        known = [value.detach().double() for value in values]
+        known = [sampled[row] for row in rows]
         advantages = [generalized_advantages(row.reward, v) for row, v in zip(rows, known, strict=True)]
         returns = [a + v for a, v in zip(advantages, known, strict=True)]
         errors = [v - wanted for v, wanted in zip(values, returns, strict=True)]

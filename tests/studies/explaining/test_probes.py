@@ -107,6 +107,6 @@ def test_an_algorithm_sees_the_rows_and_fields_that_it_needs_and_no_others():
     assert found.step.prefix_mask is None
 
 
-def test_several_updates_make_the_policy_stale():
+def test_several_updates_make_policy_and_critic_stale():
     assert Settings(8, 1).relaxed == frozenset()
-    assert Settings(8, 2).relaxed == {STALE}
+    assert Settings(8, 2).relaxed == {STALE, LEARNT}
