@@ -141,8 +141,9 @@ class Algorithm:
 
     def plan(self, step: TokenBatch) -> StepPlan:
         """Decide, for all rows of all ranks at once, everything that depends on other rows."""
-        stateful = [part for part in parts_of(self.terms) if isinstance(part, Stateful)]
-        memory = {repr(part): part.advance(step, step.memory.get(repr(part), {})) for part in stateful}
+        # A gate stands in several terms and advances once.
+        stateful = {repr(part): part for part in parts_of(self.terms) if isinstance(part, Stateful)}
+        memory = {name: part.advance(step, step.memory.get(name, {})) for name, part in stateful.items()}
         step = dataclasses.replace(step, memory=memory)
         return StepPlan(self.terms, tuple(term.plan(step) for term in self.terms), memory)
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.checks import check_range
+from core.checks import check_choice, check_range
 from core.groups import group_moments, moments
 from core.pairs import declares
 from core.protocols import Advantage
@@ -43,6 +43,7 @@ class Whitened:
     latex: ClassVar[str] = r"\mathrm{whiten}\left(%(advantage)s\right)"
 
     def __post_init__(self) -> None:
+        check_choice(self, "over", "rows", "epsilon_on")
         check_range(self, "epsilon", 0.0)
         if self.over == "rows" and declares(self.advantage, "per_token"):
             raise ValueError(
@@ -114,6 +115,9 @@ class ActiveScaled:
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
     latex: ClassVar[str] = r"\frac{B}{B_{\mathrm{active}}}\left(%(advantage)s\right)"
+
+    def __post_init__(self) -> None:
+        check_choice(self, "active")
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return the scaled advantage at response tokens."""

@@ -46,6 +46,7 @@ class PolicyGradient:
 
     def coefficients(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Coefficients:
         """Return weight · c_t, with the ratio and mask it was made of; 0 outside the response mask."""
+        batch = plan.seen(batch)
         inside = batch.response_mask
         policy = policy.inside(inside)
         advantage, credit = _credit(plan, policy.logp.dtype)
@@ -66,6 +67,7 @@ class PolicyGradient:
         F = f(ratio) where π_ref stands still, f being the ratio, its min-clip or what else the mask is the
         derivative of; F = sg(1_stable · ratio) · log π_θ where π_ref moves with the policy.
         """
+        batch = plan.seen(batch)
         inside = batch.response_mask
         policy = policy.inside(inside)
         advantage, credit = _credit(plan, policy.logp.dtype)
@@ -105,7 +107,9 @@ def _credit(
     plan: TermPlan, dtype: torch.dtype
 ) -> tuple[Float[Tensor, "batch token"], Float[Tensor, "batch token"]]:
     """Return the advantage, and its product with the token's weight."""
-    return plan.advantage.to(dtype), (plan.advantage * plan.weight).to(dtype)
+    # Where there is no weight the advantage may not be a number: a reward that nothing asked for.
+    credit = torch.where(plan.weight != 0, plan.advantage * plan.weight, 0.0)
+    return plan.advantage.to(dtype), credit.to(dtype)
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ class Term:
         rows: Which rows, how strongly.
         aggregation: How the rows' tokens are averaged over the step.
         weight: Factor of the whole term.
-        tokens: Which tokens of those rows; the others are as if they were not there.
+        tokens: Which tokens of those rows; the normaliser, ratios of a whole row and the gradient see no
+            others. Advantages are those of whole responses.
     """
 
     name: str
@@ -138,11 +143,12 @@ class Term:
         advantage = self.estimator.advantage(step)
         weight = self.weight * token_weight(self.rows, self.tokens, self.aggregation, step)
         mask = self.estimator.mask
+        tokens = None if isinstance(self.tokens, EveryToken) else step.response_mask & self.tokens(step)
         if not isinstance(mask, Planned):
-            return TermPlan(advantage, weight)
+            return TermPlan(advantage, weight, tokens=tokens)
         # A share of the tokens is one of those the term trains on: other terms' rows don't enter it.
         trained = dataclasses.replace(step, response_mask=step.response_mask & (weight != 0))
-        return TermPlan(advantage, weight, mask.plan(trained, advantage))
+        return TermPlan(advantage, weight, mask.plan(trained, advantage), tokens=tokens)
 
     def coefficients(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Coefficients:
         """Return weight · c_t."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.aggregations import token_weight
-from core.checks import check_range
+from core.checks import check_choice, check_range
 from core.hooks import Planned
 from core.masks import KeepAll
 from core.needs import parts_of
@@ -70,6 +70,7 @@ class KlPenalty:
 
     def __post_init__(self) -> None:
         check_range(self, "weight")
+        check_choice(self, "estimator", "to")
         if self.limit is not None:
             check_range(self, "limit", 0.0)
         check_kinds(self, ("rows", "aggregation", "mask", "tokens"))
@@ -96,15 +97,17 @@ class KlPenalty:
         if not self.weight:
             return TermPlan(ones, torch.zeros_like(ones))
         weight = self.weight * token_weight(self.rows, self.tokens, self.aggregation, step)
+        tokens = None if isinstance(self.tokens, EveryToken) else step.response_mask & self.tokens(step)
         if not isinstance(self.mask, Planned):
-            return TermPlan(ones, weight)
+            return TermPlan(ones, weight, tokens=tokens)
         trained = dataclasses.replace(step, response_mask=weight != 0)
-        return TermPlan(ones, weight, self.mask.plan(trained, ones))
+        return TermPlan(ones, weight, self.mask.plan(trained, ones), tokens=tokens)
 
     def coefficients(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Coefficients:
         """Return −weight · ∂k_t/∂ log π_θ of each token, the ratio's derivative included."""
         if not self.weight:
             return Coefficients(torch.zeros_like(policy.logp))
+        batch = plan.seen(batch)
         policy = policy.inside(batch.response_mask)
         distance, weight = self._distance(policy, batch), self._weight(plan, policy, batch)
         value, slope = self._estimate(distance)
@@ -119,6 +122,7 @@ class KlPenalty:
         """Return −Σ weight · k_t."""
         if not self.weight:
             return policy.logp.new_zeros(())
+        batch = plan.seen(batch)
         policy = policy.inside(batch.response_mask)
         value, _ = self._estimate(self._distance(policy, batch))
         if self.ratio is not None:

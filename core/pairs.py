@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 
+from core.hooks import Stateful
 from core.needs import needs_of, parts_of
 from core.protocols import (
     Advantage,
@@ -95,6 +96,12 @@ def check_terms(name: str, terms: tuple[object, ...]) -> None:
     twice = sorted({str(each) for each in names if names.count(each) > 1})
     if twice:
         raise ValueError(f"Algorithm {name!r}: two terms are called {twice[0]!r}; give each its own name")
+    for part in parts_of(terms):
+        if isinstance(part, Stateful) and " at 0x" in repr(part):
+            raise ValueError(
+                f"Algorithm {name!r}: what {part!r} remembers is kept under that text, which is another in "
+                "each process; give it parts instead of functions, such as Cosine for a schedule"
+            )
     reads = any("value" in needs_of(term) for term in terms if not declares(term, "trains_value"))
     trains = any(declares(term, "trains_value") for term in terms)
     if reads and not trains:

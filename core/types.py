@@ -19,8 +19,17 @@ from torch import Tensor
 
 PER_ROW = ("group", "is_demonstration", "reward", "greedy_reward")
 
+BOOLEAN = ("response_mask", "is_demonstration", "prefix_mask")
+
 State = Mapping[str, float]
 """What a stateful part remembers from step to step, as JSON can hold it."""
+
+
+def _is(tensor: Tensor, kind: str) -> bool:
+    """Return whether a tensor's numbers are of a kind: in whole numbers a normaliser would round to 0."""
+    if kind == "bool" or tensor.dtype == torch.bool:
+        return kind == "bool" and tensor.dtype == torch.bool
+    return tensor.is_floating_point() == (kind == "floating point")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +82,9 @@ class TokenBatch:
                     f"TokenBatch.{name} has shape {tuple(tensor.shape)}; beside a response_mask of "
                     f"shape {(rows, tokens)} it must have {wanted}"
                 )
+            kind = "bool" if name in BOOLEAN else "whole numbers" if name == "group" else "floating point"
+            if not _is(tensor, kind):
+                raise ValueError(f"TokenBatch.{name} holds {tensor.dtype}; it must be {kind}")
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield the name and value of every tensor that is there."""
@@ -140,6 +152,12 @@ class TermPlan(NamedTuple):
     """The part of the stabilization mask that depends on other rows; None: 1 everywhere."""
     target: Float[Tensor, "batch token"] | None = None
     """What a value loss regresses on."""
+    tokens: Bool[Tensor, "batch token"] | None = None
+    """The tokens that the term trains on; None: the whole response mask."""
+
+    def seen(self, batch: TokenBatch) -> TokenBatch:
+        """Return the rows as the term sees them, without the tokens that it does not train on."""
+        return batch if self.tokens is None else dataclasses.replace(batch, response_mask=self.tokens)
 
     def idle(self) -> Bool[Tensor, " batch"]:
         """Return which rows this term leaves without any gradient."""

@@ -1,0 +1,126 @@
+"""What would be computed otherwise than meant is refused when it is built, or does not matter."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from algorithms import ALGORITHMS
+from core import (
+    ActiveScaled,
+    Algorithm,
+    BehaviorPolicy,
+    ClipMask,
+    Constant,
+    CurrentPolicy,
+    Demonstrations,
+    GacGate,
+    GroupRelative,
+    HysteresisGate,
+    KeepAll,
+    KlPenalty,
+    PolicyGradient,
+    PrefixTokens,
+    QuestionMean,
+    Rollouts,
+    SampledTokens,
+    SequenceLikelihood,
+    SequenceMean,
+    Term,
+    TokenBatch,
+    TokenLikelihood,
+    TokenMean,
+    Whitened,
+)
+from tests.worlds import build_world, gradient, speak
+
+IMITATE = PolicyGradient(KeepAll(), CurrentPolicy(), Constant(), TokenLikelihood())
+REINFORCE = PolicyGradient(ClipMask(), BehaviorPolicy(), GroupRelative(), TokenLikelihood())
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: GroupRelative("all"), "GroupRelative.members='all' must be one of 'rollouts'"),
+        (lambda: QuestionMean("means"), "QuestionMean.within_row='means' must be one of 'sum', 'mean'"),
+        (lambda: Whitened(Constant(), over="token"), "Whitened.over='token' must be one of"),
+        (lambda: Whitened(Constant(), rows="rollout"), "Whitened.rows='rollout' must be one of"),
+        (lambda: Whitened(Constant(), epsilon_on="var"), "Whitened.epsilon_on='var' must be one of"),
+        (lambda: ActiveScaled(Constant(), "mix"), "ActiveScaled.active='mix' must be one of"),
+        (
+            lambda: KlPenalty(1.0, Rollouts(), TokenMean(), "low_var_kl"),
+            "KlPenalty.estimator='low_var_kl' must",
+        ),
+        (lambda: KlPenalty(1.0, Rollouts(), TokenMean(), to="ref"), "KlPenalty.to='ref' must be one of"),
+    ],
+)
+def test_a_word_that_is_none_of_a_fields_is_refused(build, message):
+    # Type checks of the tests may see it first; without them the part itself does.
+    with pytest.raises(Exception, match=message.split(" must")[0].split("=")[1].strip("'")):
+        build()
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool])
+def test_rewards_that_are_whole_numbers_are_refused_since_normalisers_would_round_to_nothing(kind):
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    with pytest.raises(Exception, match="reward"):
+        TokenBatch(mask, torch.zeros(2, dtype=torch.long), mask[:, 0], torch.tensor([1, 0]).to(kind))
+
+
+def test_a_reward_that_is_no_number_does_not_matter_to_terms_that_leave_the_row_out(world):
+    taught = world.step.is_demonstration
+    unknown = world.step_with(reward=torch.where(taught, torch.nan, world.step.reward))
+    algorithm = ALGORITHMS["grpo"]()
+    assert torch.equal(gradient(algorithm, unknown), gradient(algorithm, world))
+
+
+@pytest.mark.parametrize("part", [SequenceLikelihood(), TokenLikelihood()])
+def test_tokens_that_a_term_leaves_out_get_no_gradient_and_enter_no_ratio(world, part):
+    estimator = dataclasses.replace(REINFORCE, likelihood=part)
+    term = Term("sampled", estimator, Rollouts(), SequenceMean(), tokens=SampledTokens())
+    anchor = KlPenalty(0.5, Rollouts(), SequenceMean(), ratio=part, tokens=SampledTokens())
+    given = world.step.prefix_mask & world.step.response_mask
+    assert given.any()
+    shifted = world.step_with(behavior_logp=torch.where(given, -9.0, world.step.behavior_logp))
+    for each in (term, anchor):
+        found = Algorithm("one", (each,))
+        assert not gradient(found, world)[given].any()
+        assert torch.equal(gradient(found, world), gradient(found, shifted))
+
+
+def test_a_term_on_given_tokens_alone_gives_the_others_nothing(world):
+    term = Term("given", IMITATE, Rollouts(), TokenMean(), tokens=PrefixTokens())
+    found = gradient(Algorithm("given", (term,)), world).flatten(2).any(dim=2)
+    assert torch.equal(found, world.step.prefix_mask & world.step.response_mask)
+
+
+def prior(progress):
+    return 0.5
+
+
+def test_a_part_whose_memory_would_be_lost_between_processes_is_refused():
+    gate = GacGate(REINFORCE, IMITATE, 0.5, prior)
+    terms = (
+        Term("a", REINFORCE, Rollouts(gate), TokenMean()),
+        Term("b", IMITATE, Demonstrations(gate), TokenMean()),
+    )
+    with pytest.raises(
+        ValueError, match="remembers is kept under that text, which is another in each process"
+    ):
+        Algorithm("mixed", terms)
+
+
+def test_a_gate_of_several_terms_advances_once_a_step(monkeypatch):
+    calls = []
+    advance = HysteresisGate.advance
+    monkeypatch.setattr(HysteresisGate, "advance", lambda *args: calls.append(1) or advance(*args))
+    gate = HysteresisGate()
+    terms = (
+        Term("a", REINFORCE, Rollouts(gate), TokenMean()),
+        Term("b", IMITATE, Demonstrations(gate), TokenMean()),
+    )
+    world = build_world()
+    plan = Algorithm("gated", terms).plan(world.step)
+    plan.coefficients(speak(world, world.logits), world.step)
+    assert len(calls) == 1
+    assert list(plan.memory) == [repr(gate)]
