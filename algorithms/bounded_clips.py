@@ -1,9 +1,9 @@
 """GRPO whose ratio is bounded above for negative advantages too: dual clip, and two-sided clip.
 
 Term: the mask · BehaviorPolicy · GroupRelative · TokenLikelihood on rollouts, mean over rows of token means.
-See Mastering Complex Control in MOBA Games with Deep Reinforcement Learning, Ye et al., 2019
+See Mastering Complex Control in MOBA Games with Deep Reinforcement Learning, Ye et al., 2020
 (https://arxiv.org/abs/1912.09729), eq. 5; INTELLECT-2, Prime Intellect Team, 2025
-(https://arxiv.org/abs/2505.07291), sec. 3.4.
+(https://arxiv.org/abs/2505.07291), sec. 4.1.
 """
 
 from algorithms.estimators import group_relative

@@ -4,7 +4,9 @@ Term: ClipMask × the correction · BehaviorPolicy · GroupRelative · TokenLike
 of token means. The correction is the importance weight π_behavior/π_sampler of the token, truncated (TIS) or
 set to 0 outside its bounds (MIS).
 See Your Efficient RL Framework Secretly Brings You Off-Policy RL Training, Yao et al., 2025
-(https://fengyao.notion.site/off-policy-rl); Liu et al., 2025, When Speed Kills Stability, for the mask.
+(https://fengyao.notion.site/off-policy-rl), for TIS; When Speed Kills Stability, Liu et al., 2025, for MIS of
+whole responses (`--set grpo_mis.reinforce.mask.masks.1.level=sequence`); IcePop, Ling Team, 2025
+(https://arxiv.org/abs/2510.18855), for MIS of tokens.
 """
 
 from algorithms.estimators import group_relative
@@ -37,12 +39,12 @@ def grpo_tis(*, cap: float = 2.0, clip_low: float = 0.2, clip_high: float = 0.2)
 
 
 def grpo_mis(
-    *, low: float = 0.5, high: float = 2.0, clip_low: float = 0.2, clip_high: float = 0.2
+    *, low: float = 0.0, high: float = 2.0, clip_low: float = 0.2, clip_high: float = 0.2
 ) -> Algorithm:
     """Compose GRPO with masked importance sampling.
 
     Args:
-        low: Smallest importance weight of tokens that are kept.
+        low: Smallest importance weight of tokens that are kept; IcePop bounds it too, MIS only above.
         high: Largest importance weight of tokens that are kept.
         clip_low: Distance of the ratio's lower bound from 1.
         clip_high: Distance of the ratio's upper bound from 1.

@@ -3,7 +3,7 @@
 Terms: ClipMask · BehaviorPolicy · Whitened(Gae) · TokenLikelihood on rollouts, mean over tokens; and the
 clipped squared error of the critic's values.
 See Proximal Policy Optimization Algorithms, Schulman et al., 2017 (https://arxiv.org/abs/1707.06347), eq. 7
-and 9; High-Dimensional Continuous Control Using Generalized Advantage Estimation, Schulman et al., 2015
+and 9; High-Dimensional Continuous Control Using Generalized Advantage Estimation, Schulman et al., 2016
 (https://arxiv.org/abs/1506.02438), eq. 16.
 Differs from the paper: advantages are whitened over the step's tokens and values are clipped, as PPO for
 language models does; no entropy bonus.

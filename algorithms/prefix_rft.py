@@ -6,6 +6,7 @@ Terms, Â over the group's rollouts, the continued one included:
 each a token sum over a constant length, mean over rows.
 See Blending Supervised and Reinforcement Fine-Tuning with Prefix Sampling, Huang et al., 2025
 (https://arxiv.org/abs/2507.01679), sec. 3.
+Differs from the paper: at least one token is left to sample, also of the shortest demonstration.
 """
 
 from algorithms.estimators import group_relative

@@ -3,6 +3,8 @@
 Term: GRPO's on rollouts; for every `questions` unsolved questions, one step of SFT on their demonstrations.
 See Learning What Reinforcement Learning Can't, Ma et al., 2025 (https://arxiv.org/abs/2506.07527), alg. 1.
 Differs from the paper: the SFT step is one of the run's steps, with the same learning rate and optimizer.
+Differs from the released code: it reinforces without clip and std, with a token sum over a constant, and adds
+an entropy bonus to both kinds of steps.
 """
 
 from algorithms.estimators import clipped, imitation

@@ -3,7 +3,9 @@
 Terms, Â over the group's rollouts and demonstrations together:
   KeepAll · BehaviorPolicy · GroupRelative(union) · TokenLikelihood on rollouts
   ExplorationMask · MixedBehavior · GroupRelative(union) · TokenLikelihood on demonstrations
-See RL-PLUS, Dong et al., 2025 (https://arxiv.org/abs/2508.00222), eq. 5-8.
+See RL-PLUS, Dong et al., 2025 (https://arxiv.org/abs/2508.00222).
+Differs from the released code: its uniform part has mass 1 instead of 1/vocabulary (`vocabulary=1` repeats
+that), and it takes no std, a token sum over a constant and an entropy bonus.
 """
 
 from core import (

@@ -75,16 +75,13 @@ def iw_sft(*, high: float = 16.0) -> Algorithm:
     return _weighted("iw_sft", ClippedRatio(None, high, to="reference", level="sequence_mean"))
 
 
-def psft(*, clip_low: float = 0.2, clip_high: float = 0.28) -> Algorithm:
+def psft(*, clip_high: float = 0.28) -> Algorithm:
     """Compose proximal SFT: PPO's clip on demonstrations, with advantage 1.
 
     See Proximal Supervised Fine-Tuning, Zhu et al., 2025 (https://arxiv.org/abs/2508.17784).
 
     Args:
-        clip_low: Distance of the ratio's lower bound from 1; never reached, as the advantage is positive.
-        clip_high: Distance of the ratio's upper bound from 1.
+        clip_high: Distance of the ratio's upper bound from 1; with a positive advantage there is no other.
     """
-    estimator = PolicyGradient(
-        ClipMask(clip_low, clip_high), BehaviorPolicy(), Constant(1.0), TokenLikelihood()
-    )
+    estimator = PolicyGradient(ClipMask(high=clip_high), BehaviorPolicy(), Constant(1.0), TokenLikelihood())
     return Algorithm("psft", terms=(Term("imitate", estimator, Demonstrations(), TokenMean()),))

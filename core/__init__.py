@@ -69,7 +69,7 @@ from core.rows import (
     Rollouts,
     Solved,
 )
-from core.schedules import Cosine, Fixed, Linear
+from core.schedules import Cosine, Fixed, Linear, Until
 from core.shaped_likelihoods import ClampedLikelihood, GeometricLikelihood, ShapedLikelihood
 from core.soft_gates import EntropyGate, HysteresisGate, TableGate
 from core.soft_masks import AllOf, ExplorationMask, PhiMask, SoftGate
@@ -177,6 +177,7 @@ __all__ = [
     "TwoSidedClipMask",
     "UniformShare",
     "Unit",
+    "Until",
     "ValueLoss",
     "Whitened",
     "needs_of",

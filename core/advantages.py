@@ -46,6 +46,7 @@ class Outcome:
     solved: float = 1.0
     failed: float = -1.0
 
+    reads_outcome: ClassVar[bool] = True
     latex: ClassVar[str] = r"%(solved)s\ \mathrm{if}\ r_i=1\ \mathrm{else}\ %(failed)s"
 
     def __post_init__(self) -> None:

@@ -11,9 +11,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.checks import check_range
+from core.pairs import declares
 from core.protocols import Advantage
 from core.returns import Returns, last_token, token_rewards
+from core.tokens import SampledTokens
 from core.types import TokenBatch
+
+
+def _check_rewards(owner: object, advantage: Advantage) -> None:
+    """Raise ValueError for an advantage that asks whether a reward is exactly 1: a changed one is not."""
+    if declares(advantage, "reads_outcome"):
+        raise ValueError(
+            f"{type(owner).__name__} changes rewards, and {advantage!r} compares the reward with 1; use an "
+            "advantage of the reward itself, such as TotalReward or LeaveOneOut"
+        )
 
 
 def _returns(advantage: Advantage, step: TokenBatch) -> Float[Tensor, "batch token"]:
@@ -28,7 +39,7 @@ class PenalizedByKl:
 
     r′_t = r_t − weight · (log π_behavior(y_t) − log π_reference(y_t)),   r′ᵢ = rᵢ − weight · Σ_t (…)
 
-    on rollouts; a demonstration was not sampled, so that the sum estimates no divergence of it.
+    over the tokens that were sampled; of given ones, prefixes and demonstrations, the sum estimates nothing.
 
     See Fine-Tuning Language Models from Human Preferences, Ziegler et al., 2019
     (https://arxiv.org/abs/1909.08593), eq. 2.
@@ -49,6 +60,7 @@ class PenalizedByKl:
 
     def __post_init__(self) -> None:
         check_range(self, "weight")
+        _check_rewards(self, self.advantage)
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return the advantage at response tokens."""
@@ -60,8 +72,8 @@ class PenalizedByKl:
 
     def _lowered(self, step: TokenBatch) -> TokenBatch:
         distance = step.require("behavior_logp", self) - step.require("reference_logp", self)
-        rollout = ~step.is_demonstration[:, None]
-        penalty = torch.where(rollout, self.weight * distance.to(step.reward.dtype), 0.0)
+        sampled = SampledTokens()(step) & ~step.is_demonstration[:, None]
+        penalty = torch.where(sampled, self.weight * distance.to(step.reward.dtype), 0.0)
         return dataclasses.replace(
             step, token_reward=token_rewards(step) - penalty, reward=step.reward - penalty.sum(dim=1)
         )
@@ -88,6 +100,7 @@ class ClippedReward:
     def __post_init__(self) -> None:
         check_range(self, "low")
         check_range(self, "high", self.low)
+        _check_rewards(self, self.advantage)
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return the advantage at response tokens."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from core.checks import check_range
+from core.protocols import Schedule
 
 
 @dataclass(frozen=True)
@@ -77,3 +78,25 @@ class Cosine:
             return self.end
         turned = math.cos(math.pi * (progress - self.warmup) / (self.over - self.warmup))
         return self.end + (self.start - self.end) * (1.0 + turned) / 2.0
+
+
+@dataclass(frozen=True)
+class Until:
+    """Another schedule over the first `share` of the run, then a number for good.
+
+    μ = schedule(progress / share)  while progress < share,  `after` from then on
+    """
+
+    schedule: Schedule
+    share: float
+    after: float = 0.0
+
+    latex: ClassVar[str] = r"%(schedule)s\ \mathrm{until}\ %(share)s"
+
+    def __post_init__(self) -> None:
+        check_range(self, "share", 0.0, 1.0)
+        check_range(self, "after")
+
+    def __call__(self, progress: float) -> float:
+        """Return the number at `progress`."""
+        return self.schedule(progress / self.share) if progress < self.share else self.after

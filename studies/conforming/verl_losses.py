@@ -19,8 +19,8 @@ from core.moving_denominators import ClippedRatio
 from core.shaped_likelihoods import ClampedLikelihood, GeometricLikelihood
 from core.soft_masks import SoftGate
 from studies.conforming.options import SWITCH, Options, OutOfScope
-from studies.conforming.verl_quirks import LeakyGeometric, LeakyRowMean, Within
-from studies.conforming.verl_rollout import BOUND, Accepted, read_tests, read_weight_bounds
+from studies.conforming.verl_quirks import LeakyGeometric, LeakyRowMean
+from studies.conforming.verl_rollout import BOUND, Accepted, Corrected, read_tests, read_weight_bounds
 from studies.conforming.verl_terms import ALL_ROWS, KEEP, TOKENS, Loss, Penalty
 
 CLAMPED = ClampedLikelihood(TOKENS, -BOUND, BOUND)
@@ -108,9 +108,10 @@ def _reinforce(options: Options, correction: Options) -> Loss:  # noqa: ARG001
     if level is None:
         return Loss(KEEP, CurrentPolicy())
     low, high = read_weight_bounds(threshold)
-    if low is None:
-        return Loss(KEEP, ClippedRatio(LOWEST, min(high, HIGHEST), level=level))
-    return Loss(Within(low, high), ClippedRatio(LOWEST, HIGHEST, level=level))
+    band = None if low is None else (low, high)
+    bound = HIGHEST if band else min(high, HIGHEST)
+    weighed = Corrected(ClippedRatio(LOWEST, bound, level=level), band)
+    return Loss(KEEP, CurrentPolicy(), advantage=weighed)
 
 
 WEIGHT_LEVELS: dict[str, Literal["token", "sequence"] | None] = {

@@ -103,24 +103,6 @@ class LeakyGeometric:
 
 
 @dataclass(frozen=True)
-class Within:
-    """Keep tokens whose ratio is in [low, high]; unlike `BoundMask` the others leave the loss, too."""
-
-    low: float
-    high: float
-
-    def __call__(
-        self,
-        ratio: Float[Tensor, "batch token"],
-        advantage: Float[Tensor, "batch token"],  # noqa: ARG002
-        policy: PolicyTokens,  # noqa: ARG002
-        batch: TokenBatch,  # noqa: ARG002
-    ) -> Float[Tensor, "batch token"]:
-        """Return 1 for kept tokens and 0 for the others."""
-        return ((ratio >= self.low) & (ratio <= self.high)).to(ratio.dtype)
-
-
-@dataclass(frozen=True)
 class RowsWith:
     """Those of `rows` with at least one of the chosen tokens."""
 

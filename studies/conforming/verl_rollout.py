@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from core.moving_denominators import ClippedRatio
 from core.reductions import row_sum
-from core.types import TokenBatch
+from core.types import PolicyTokens, TokenBatch
 from studies.conforming.options import Inexpressible
 from studies.conforming.verl_quirks import LEAK
 
@@ -69,6 +70,34 @@ class Accepted:
             found = REDUCTIONS[reduction](ESTIMATES[estimate](moved), step)
             kept = kept & (found >= low) & (found <= high)
         return kept
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """The given advantage times the ratio to the sampler, clipped to what verl's arithmetic bears.
+
+    verl takes ratios of whole rows before it rejects tokens, so that they are the plan's, not the term's.
+
+    Args:
+        ratio: Whose ratio, and its upper bound.
+        band: Lowest and highest ratio that keeps its weight; None where all do.
+    """
+
+    ratio: ClippedRatio
+    band: tuple[float, float] | None = None
+
+    needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "current_logp"})
+    plan_needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "current_logp"})
+    per_token: ClassVar[bool] = True
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return the weighed advantage."""
+        policy = PolicyTokens(step.require("current_logp", self))
+        weight = (policy.logp - self.ratio(policy, step)).exp()
+        if self.band is not None:
+            low, high = self.band
+            weight = torch.where((weight >= low) & (weight <= high), weight, 0.0)
+        return torch.where(step.response_mask, step.require("advantage", self) * weight, 0.0)
 
 
 def read_tests(names: str, thresholds: str | float) -> tuple[tuple[str, str, float, float], ...]:

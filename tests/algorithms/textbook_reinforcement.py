@@ -215,8 +215,8 @@ def grpo_tis(step, policy, cap=2.0):
     return corrected(step, policy, lambda w: min(w, cap))
 
 
-def grpo_mis(step, policy, low=0.5, high=2.0):
-    """IcePop: the weight is 0 outside its bounds."""
+def grpo_mis(step, policy, low=0.0, high=2.0):
+    """Masked importance sampling: the weight is 0 outside its bounds."""
     return corrected(step, policy, lambda w: w if low <= w <= high else 0.0)
 
 

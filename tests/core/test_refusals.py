@@ -1,6 +1,9 @@
 """What would be computed otherwise than meant is refused when it is built, or does not matter."""
 
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ from core import (
     Algorithm,
     BehaviorPolicy,
     ClipMask,
+    ClippedReward,
     Constant,
     CurrentPolicy,
     Demonstrations,
@@ -19,6 +23,8 @@ from core import (
     HysteresisGate,
     KeepAll,
     KlPenalty,
+    Outcome,
+    PenalizedByKl,
     PolicyGradient,
     PrefixTokens,
     QuestionMean,
@@ -30,34 +36,54 @@ from core import (
     TokenBatch,
     TokenLikelihood,
     TokenMean,
+    TotalReward,
     Whitened,
 )
 from tests.worlds import build_world, gradient, speak
 
+PROJECT = Path(__file__).parents[2]
 IMITATE = PolicyGradient(KeepAll(), CurrentPolicy(), Constant(), TokenLikelihood())
 REINFORCE = PolicyGradient(ClipMask(), BehaviorPolicy(), GroupRelative(), TokenLikelihood())
 
 
 @pytest.mark.parametrize(
-    ("build", "message"),
+    ("build", "said"),
     [
-        (lambda: GroupRelative("all"), "GroupRelative.members='all' must be one of 'rollouts'"),
-        (lambda: QuestionMean("means"), "QuestionMean.within_row='means' must be one of 'sum', 'mean'"),
-        (lambda: Whitened(Constant(), over="token"), "Whitened.over='token' must be one of"),
-        (lambda: Whitened(Constant(), rows="rollout"), "Whitened.rows='rollout' must be one of"),
-        (lambda: Whitened(Constant(), epsilon_on="var"), "Whitened.epsilon_on='var' must be one of"),
-        (lambda: ActiveScaled(Constant(), "mix"), "ActiveScaled.active='mix' must be one of"),
-        (
-            lambda: KlPenalty(1.0, Rollouts(), TokenMean(), "low_var_kl"),
-            "KlPenalty.estimator='low_var_kl' must",
-        ),
-        (lambda: KlPenalty(1.0, Rollouts(), TokenMean(), to="ref"), "KlPenalty.to='ref' must be one of"),
+        (lambda: GroupRelative("all"), "members"),
+        (lambda: QuestionMean("means"), "within_row"),
+        (lambda: Whitened(Constant(), over="token"), "over"),
+        (lambda: Whitened(Constant(), rows="rollout"), "rows"),
+        (lambda: Whitened(Constant(), epsilon_on="var"), "epsilon_on"),
+        (lambda: ActiveScaled(Constant(), "mix"), "active"),
+        (lambda: KlPenalty(1.0, Rollouts(), TokenMean(), "low_var_kl"), "estimator"),
+        (lambda: KlPenalty(1.0, Rollouts(), TokenMean(), to="ref"), "to"),
     ],
 )
-def test_a_word_that_is_none_of_a_fields_is_refused(build, message):
-    # Type checks of the tests may see it first; without them the part itself does.
-    with pytest.raises(Exception, match=message.split(" must")[0].split("=")[1].strip("'")):
+def test_a_word_that_is_none_of_a_fields_is_refused(build, said):
+    with pytest.raises(Exception, match=said):
         build()
+
+
+def test_words_are_refused_without_type_checks_too():
+    code = "from core import GroupRelative; GroupRelative('all')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
+    assert "ValueError: GroupRelative.members='all' must be one of 'rollouts', 'rollouts_and_" in done.stderr
+
+
+def test_an_advantage_that_reads_the_outcome_is_refused_where_rewards_were_changed_first():
+    for build in (
+        lambda: PenalizedByKl(Outcome(), 0.1),
+        lambda: ClippedReward(Whitened(Outcome()), 0.0, 0.5),
+    ):
+        with pytest.raises(ValueError, match=r"Outcome.* compares the reward with 1"):
+            build()
+
+
+def test_only_sampled_tokens_are_charged_for_their_distance_from_the_reference(world):
+    given = world.step.prefix_mask & world.step.response_mask
+    moved = world.step_with(reference_logp=torch.where(given, -9.0, world.step.reference_logp))
+    advantage = PenalizedByKl(TotalReward(), 0.1)
+    assert torch.equal(advantage(world.step), advantage(moved.step))
 
 
 @pytest.mark.parametrize("kind", [torch.int64, torch.bool])

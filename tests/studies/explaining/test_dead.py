@@ -67,7 +67,7 @@ def test_a_factor_of_the_whole_gradient_is_alive():
 
 def test_the_lower_bound_of_a_clip_never_acts_where_every_advantage_is_positive():
     for settings in (ONCE, TWICE):
-        found = argument(ALGORITHMS["psft"], "clip_low", settings)
+        found = field(ALGORITHMS["psft"](), "imitate.mask.low", settings)
         assert found.conditions == ()
         assert found.reason(settings) == "has no effect"
     assert argument(ALGORITHMS["psft"], "clip_high", TWICE) is None
