@@ -16,7 +16,7 @@ from core.credit import Whitened
 from core.groups import group_sum, moments
 from core.protocols import RowWeight, TokenChoice
 from core.shaped_likelihoods import GeometricLikelihood
-from core.types import PolicyTokens, TokenBatch
+from core.types import TokenBatch
 
 LEAK = 1e-8
 """What verl adds to a row's number of tokens before it divides by it."""
