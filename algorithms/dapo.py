@@ -6,17 +6,13 @@ Differs from the paper: no length penalty in the reward (its eq. 13), and respon
 trained like others.
 """
 
+from algorithms.estimators import clipped
 from core import (
     Algorithm,
-    BehaviorPolicy,
-    ClipMask,
     DynamicSampling,
-    GroupRelative,
-    PolicyGradient,
     RolloutPlan,
     Rollouts,
     Term,
-    TokenLikelihood,
     TokenMean,
 )
 
@@ -29,12 +25,7 @@ def dapo(*, clip_low: float = 0.2, clip_high: float = 0.28, rounds: int = 10) ->
         clip_high: Distance of the ratio's upper bound from 1.
         rounds: Most rounds of resampling in a step.
     """
-    estimator = PolicyGradient(
-        mask=ClipMask(clip_low, clip_high),
-        denominator=BehaviorPolicy(),
-        advantage=GroupRelative(),
-        likelihood=TokenLikelihood(),
-    )
+    estimator = clipped(clip_low, clip_high)
     return Algorithm(
         "dapo",
         terms=(Term("reinforce", estimator, Rollouts(), TokenMean()),),

@@ -6,17 +6,13 @@ See DeepSeekMath, Shao et al., 2024 (https://arxiv.org/abs/2402.03300), eq. 3-4;
 Schulman, 2020 (http://joschu.net/blog/kl-approx.html), for k1, k2 and k3.
 """
 
+from algorithms.estimators import clipped
 from core import (
     Algorithm,
-    BehaviorPolicy,
-    ClipMask,
-    GroupRelative,
     KlPenalty,
-    PolicyGradient,
     Rollouts,
     SequenceMean,
     Term,
-    TokenLikelihood,
 )
 
 
@@ -31,12 +27,7 @@ def grpo_kl(
         clip_high: Distance of the ratio's upper bound from 1.
         normalize_std: Divide advantages by the group's standard deviation.
     """
-    estimator = PolicyGradient(
-        mask=ClipMask(clip_low, clip_high),
-        denominator=BehaviorPolicy(),
-        advantage=GroupRelative(normalize_std=normalize_std),
-        likelihood=TokenLikelihood(),
-    )
+    estimator = clipped(clip_low, clip_high, normalize_std=normalize_std)
     reinforce = Term("reinforce", estimator, Rollouts(), SequenceMean())
     anchor = KlPenalty(kl_weight, Rollouts(), SequenceMean(), estimator="k3")
     return Algorithm("grpo_kl", terms=(reinforce, anchor))

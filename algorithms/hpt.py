@@ -7,14 +7,10 @@ See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), eq. 7-13. The released c
 different things, so each is a function of its own: `hpt` is the code, `hpt_equations` the equations.
 """
 
-from algorithms.estimators import clipped, group_relative, imitation
+from algorithms.estimators import clipped, imitation, routed
 from core import (
     Algorithm,
-    AnyOf,
     Demonstrations,
-    EntropyBonus,
-    FixedLengthSum,
-    KeepAll,
     QuestionMean,
     Rollouts,
     Term,
@@ -38,17 +34,9 @@ def hpt(
         length: Constant that the policy's token sum over the whole step is divided by. The released code
             takes the longest response allowed on each rank and averages over ranks: ranks × 8192 tokens.
     """
-    routed = ThresholdGate(gate, imitate=sft_weight)
-    reinforce = group_relative(KeepAll(), normalize_std=False)
-    trained = AnyOf((Rollouts(routed), Demonstrations(routed)))
-    return Algorithm(
-        "hpt",
-        terms=(
-            Term("reinforce", reinforce, Rollouts(routed), FixedLengthSum(length)),
-            Term("imitate", imitation(), Demonstrations(routed), TokenMean()),
-            EntropyBonus(entropy_weight, trained, TokenMean()),
-        ),
-    )
+    threshold = ThresholdGate(gate, imitate=sft_weight)
+    taught = (Term("imitate", imitation(), Demonstrations(threshold), TokenMean()),)
+    return routed("hpt", threshold, taught, length, entropy_weight)
 
 
 def hpt_equations(*, gate: float = 0.0, sft_weight: float = 1.0, clip: float = 0.2) -> Algorithm:
@@ -59,12 +47,12 @@ def hpt_equations(*, gate: float = 0.0, sft_weight: float = 1.0, clip: float = 0
         sft_weight: β, weight of the imitated questions.
         clip: ε, distance of the ratio's bounds from 1.
     """
-    routed = ThresholdGate(gate, imitate=sft_weight)
+    threshold = ThresholdGate(gate, imitate=sft_weight)
     reinforce = clipped(clip, clip)
     return Algorithm(
         "hpt_equations",
         terms=(
-            Term("reinforce", reinforce, Rollouts(routed), QuestionMean(within_row="sum")),
-            Term("imitate", imitation(), Demonstrations(routed), QuestionMean(within_row="mean")),
+            Term("reinforce", reinforce, Rollouts(threshold), QuestionMean(within_row="sum")),
+            Term("imitate", imitation(), Demonstrations(threshold), QuestionMean(within_row="mean")),
         ),
     )

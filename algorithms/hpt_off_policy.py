@@ -7,17 +7,13 @@ was released; the compositions are those of the code's two branches.
 Differs from the released code: the mean over demonstration tokens is taken over the whole step.
 """
 
-from algorithms.estimators import group_relative, imitation
+from algorithms.estimators import imitation, routed
 from core import (
     Algorithm,
-    AnyOf,
     Demonstrations,
-    EntropyBonus,
     FixedLengthSum,
-    Gate,
     KeepAll,
     PolicyGradient,
-    Rollouts,
     RowWeight,
     ShapedLikelihood,
     Term,
@@ -34,13 +30,6 @@ def _off_policy(gamma: float, rows: RowWeight, length: int, weight: float = 1.0)
     return Term("off_policy", estimator, rows, FixedLengthSum(length), weight)
 
 
-def _routed(name: str, gate: Gate, taught: tuple[Term, ...], length: int, entropy_weight: float) -> Algorithm:
-    estimator = group_relative(KeepAll(), normalize_std=False)
-    reinforce = Term("reinforce", estimator, Rollouts(gate), FixedLengthSum(length))
-    trained = AnyOf((Rollouts(gate), Demonstrations(gate)))
-    return Algorithm(name, terms=(reinforce, *taught, EntropyBonus(entropy_weight, trained, TokenMean())))
-
-
 def hpt_off_on(
     *, gate: float = 0.0, gamma: float = 0.1, entropy_weight: float = 0.0, length: int = 8192
 ) -> Algorithm:
@@ -52,9 +41,9 @@ def hpt_off_on(
         entropy_weight: Weight of the entropy bonus over all trained rows; 0.001 in the released code.
         length: Constant that the policy's token sum over the whole step is divided by.
     """
-    routed = ThresholdGate(gate)
-    taught = (_off_policy(gamma, Demonstrations(routed), length),)
-    return _routed("hpt_off_on", routed, taught, length, entropy_weight)
+    threshold = ThresholdGate(gate)
+    taught = (_off_policy(gamma, Demonstrations(threshold), length),)
+    return routed("hpt_off_on", threshold, taught, length, entropy_weight)
 
 
 def hpt_mix_on(
@@ -76,8 +65,8 @@ def hpt_mix_on(
         entropy_weight: Weight of the entropy bonus over all trained rows; 0.001 in the released code.
         length: Constant that the policy's token sum over the whole step is divided by.
     """
-    routed = ThresholdGate(gate)
-    rows = Demonstrations(routed)
+    threshold = ThresholdGate(gate)
+    rows = Demonstrations(threshold)
     imitate = Term("imitate", imitation(), rows, TokenMean(), sft_weight)
     taught = (imitate, _off_policy(gamma, rows, length, off_weight))
-    return _routed("hpt_mix_on", routed, taught, length, entropy_weight)
+    return routed("hpt_mix_on", threshold, taught, length, entropy_weight)

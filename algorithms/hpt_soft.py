@@ -7,15 +7,10 @@ Differs from the released code: its `soft` strategy computes such weights and ne
 
 from collections.abc import Sequence
 
-from algorithms.estimators import group_relative, imitation
+from algorithms.estimators import imitation, routed
 from core import (
     Algorithm,
-    AnyOf,
     Demonstrations,
-    EntropyBonus,
-    FixedLengthSum,
-    KeepAll,
-    Rollouts,
     TableGate,
     Term,
     TokenMean,
@@ -37,14 +32,6 @@ def hpt_soft(
         entropy_weight: Weight of the entropy bonus over all trained rows.
         length: Constant that the policy's token sum over the whole step is divided by.
     """
-    routed = TableGate(tuple(reinforce), tuple(imitate))
-    estimator = group_relative(KeepAll(), normalize_std=False)
-    trained = AnyOf((Rollouts(routed), Demonstrations(routed)))
-    return Algorithm(
-        "hpt_soft",
-        terms=(
-            Term("reinforce", estimator, Rollouts(routed), FixedLengthSum(length)),
-            Term("imitate", imitation(), Demonstrations(routed), TokenMean()),
-            EntropyBonus(entropy_weight, trained, TokenMean()),
-        ),
-    )
+    gate = TableGate(tuple(reinforce), tuple(imitate))
+    taught = (Term("imitate", imitation(), Demonstrations(gate), TokenMean()),)
+    return routed("hpt_soft", gate, taught, length, entropy_weight)

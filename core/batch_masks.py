@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.checks import check_bounds, check_range
+from core.checks import check_bounds, check_choice, check_range
 from core.masks import ClipMask
 from core.picking import content_hash, count_of, covariance, pick, quantile
 from core.protocols import Advantage
@@ -40,8 +40,7 @@ class TopEntropy:
 
     def __post_init__(self) -> None:
         check_range(self, "share", 0.0, 1.0)
-        if self.within not in ("step", "row"):
-            raise ValueError(f"TopEntropy.within={self.within!r} must be 'step' or 'row'")
+        check_choice(self, "within")
 
     def __call__(
         self,

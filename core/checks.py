@@ -11,8 +11,8 @@ def check_choice(part: object, *fields: str) -> None:
     for field in fields:
         value, words = getattr(part, field), get_args(get_type_hints(type(part))[field])
         if value not in words:
-            known = ", ".join(repr(word) for word in words)
-            raise ValueError(f"{type(part).__name__}.{field}={value!r} must be one of {known}")
+            known = " or ".join(repr(word) for word in words)
+            raise ValueError(f"{type(part).__name__}.{field}={value!r} must be {known}")
 
 
 def check_range(part: object, field: str, low: float = -math.inf, high: float = math.inf) -> None:

@@ -112,6 +112,22 @@ def _credit(
     return plan.advantage.to(dtype), credit.to(dtype)
 
 
+def plan_masked(
+    mask: Mask,
+    tokens: TokenChoice,
+    weight: Float[Tensor, "batch token"],
+    advantage: Float[Tensor, "batch token"],
+    step: TokenBatch,
+) -> TermPlan:
+    """Return a term's plan: with the tokens it trains on, and what its mask decides across rows."""
+    chosen = None if isinstance(tokens, EveryToken) else step.response_mask & tokens(step)
+    if not isinstance(mask, Planned):
+        return TermPlan(advantage, weight, tokens=chosen)
+    # A share of the tokens is one of those the term trains on: other terms' rows don't enter it.
+    trained = dataclasses.replace(step, response_mask=step.response_mask & (weight != 0))
+    return TermPlan(advantage, weight, mask.plan(trained, advantage), tokens=chosen)
+
+
 @dataclass(frozen=True)
 class Term:
     """A policy gradient bound to the rows it trains on and to the average it takes.
@@ -140,15 +156,9 @@ class Term:
 
     def plan(self, step: TokenBatch) -> TermPlan:
         """Fix each token's advantage and weight."""
-        advantage = self.estimator.advantage(step)
         weight = self.weight * token_weight(self.rows, self.tokens, self.aggregation, step)
-        mask = self.estimator.mask
-        tokens = None if isinstance(self.tokens, EveryToken) else step.response_mask & self.tokens(step)
-        if not isinstance(mask, Planned):
-            return TermPlan(advantage, weight, tokens=tokens)
-        # A share of the tokens is one of those the term trains on: other terms' rows don't enter it.
-        trained = dataclasses.replace(step, response_mask=step.response_mask & (weight != 0))
-        return TermPlan(advantage, weight, mask.plan(trained, advantage), tokens=tokens)
+        advantage = self.estimator.advantage(step)
+        return plan_masked(self.estimator.mask, self.tokens, weight, advantage, step)
 
     def coefficients(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Coefficients:
         """Return weight · c_t."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from core.aggregations import token_weight
 from core.checks import check_choice, check_range
-from core.hooks import Planned
+from core.estimator import plan_masked
 from core.masks import KeepAll
 from core.needs import parts_of
 from core.pairs import check_kinds
@@ -97,11 +96,7 @@ class KlPenalty:
         if not self.weight:
             return TermPlan(ones, torch.zeros_like(ones))
         weight = self.weight * token_weight(self.rows, self.tokens, self.aggregation, step)
-        tokens = None if isinstance(self.tokens, EveryToken) else step.response_mask & self.tokens(step)
-        if not isinstance(self.mask, Planned):
-            return TermPlan(ones, weight, tokens=tokens)
-        trained = dataclasses.replace(step, response_mask=weight != 0)
-        return TermPlan(ones, weight, self.mask.plan(trained, ones), tokens=tokens)
+        return plan_masked(self.mask, self.tokens, weight, ones, step)
 
     def coefficients(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Coefficients:
         """Return −weight · ∂k_t/∂ log π_θ of each token, the ratio's derivative included."""

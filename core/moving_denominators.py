@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from core.checks import check_bounds, check_range
+from core.checks import check_bounds, check_choice, check_range
 from core.pairs import check_kinds
 from core.protocols import Denominator
 from core.reductions import Level, at_level, check_level
@@ -121,8 +121,7 @@ class ClippedRatio:
         check_level(self, self.level)
         if self.high == 0.0:
             raise ValueError("ClippedRatio.high=0 gives every token the weight 0; give a bound above 0")
-        if self.to not in ("behavior", "reference"):
-            raise ValueError(f"ClippedRatio.to={self.to!r} must be 'behavior' or 'reference'")
+        check_choice(self, "to")
 
     @property
     def needs(self) -> frozenset[str]:

@@ -67,7 +67,7 @@ def test_a_word_that_is_none_of_a_fields_is_refused(build, said):
 def test_words_are_refused_without_type_checks_too():
     code = "from core import GroupRelative; GroupRelative('all')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
-    assert "ValueError: GroupRelative.members='all' must be one of 'rollouts', 'rollouts_and_" in done.stderr
+    assert "ValueError: GroupRelative.members='all' must be 'rollouts' or 'rollouts_and_" in done.stderr
 
 
 def test_an_advantage_that_reads_the_outcome_is_refused_where_rewards_were_changed_first():
