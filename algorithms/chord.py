@@ -7,6 +7,8 @@ each a mean over its own tokens.
 See On-Policy RL Meets Off-Policy Experts, Zhang et al., 2025 (https://arxiv.org/abs/2508.11408), eq. 5-8;
 GAC, Hu et al., 2026 (https://arxiv.org/abs/2605.26184), for the controller.
 Differs from the paper: demonstrations are those of the step's own questions, not a stream of their own.
+A part of `gac` is swapped in the term and in what its gate measures: `--set 'gac.imitate.mask=KeepAll()'
+'gac.*.gate.imitate.mask=KeepAll()'`.
 """
 
 from algorithms.estimators import clipped

@@ -6,17 +6,8 @@ See Understanding R1-Zero-Like Training, Liu et al., 2025 (https://arxiv.org/abs
 listing 1.
 """
 
-from core import (
-    Algorithm,
-    BehaviorPolicy,
-    ClipMask,
-    FixedLengthMean,
-    GroupRelative,
-    PolicyGradient,
-    Rollouts,
-    Term,
-    TokenLikelihood,
-)
+from algorithms.estimators import clipped
+from core import Algorithm, FixedLengthMean, Rollouts, Term
 
 
 def dr_grpo(*, length: int = 8192, clip_low: float = 0.2, clip_high: float = 0.2) -> Algorithm:
@@ -27,10 +18,5 @@ def dr_grpo(*, length: int = 8192, clip_low: float = 0.2, clip_high: float = 0.2
         clip_low: Distance of the ratio's lower bound from 1.
         clip_high: Distance of the ratio's upper bound from 1.
     """
-    estimator = PolicyGradient(
-        mask=ClipMask(clip_low, clip_high),
-        denominator=BehaviorPolicy(),
-        advantage=GroupRelative(normalize_std=False),
-        likelihood=TokenLikelihood(),
-    )
+    estimator = clipped(clip_low, clip_high, normalize_std=False)
     return Algorithm("dr_grpo", terms=(Term("reinforce", estimator, Rollouts(), FixedLengthMean(length)),))

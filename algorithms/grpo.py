@@ -5,17 +5,8 @@ See DeepSeekMath, Shao et al., 2024 (https://arxiv.org/abs/2402.03300), eq. 3.
 Differs from the paper: no KL to the reference policy, as in Lv et al., 2025.
 """
 
-from core import (
-    Algorithm,
-    BehaviorPolicy,
-    ClipMask,
-    GroupRelative,
-    PolicyGradient,
-    Rollouts,
-    SequenceMean,
-    Term,
-    TokenLikelihood,
-)
+from algorithms.estimators import clipped
+from core import Algorithm, Rollouts, SequenceMean, Term
 
 
 def grpo(*, clip_low: float = 0.2, clip_high: float = 0.2, normalize_std: bool = True) -> Algorithm:
@@ -26,10 +17,5 @@ def grpo(*, clip_low: float = 0.2, clip_high: float = 0.2, normalize_std: bool =
         clip_high: Distance of the ratio's upper bound from 1.
         normalize_std: Divide advantages by the group's standard deviation.
     """
-    estimator = PolicyGradient(
-        mask=ClipMask(clip_low, clip_high),
-        denominator=BehaviorPolicy(),
-        advantage=GroupRelative(normalize_std=normalize_std),
-        likelihood=TokenLikelihood(),
-    )
+    estimator = clipped(clip_low, clip_high, normalize_std=normalize_std)
     return Algorithm("grpo", terms=(Term("reinforce", estimator, Rollouts(), SequenceMean()),))

@@ -34,9 +34,9 @@ def hpt(
         length: Constant that the policy's token sum over the whole step is divided by. The released code
             takes the longest response allowed on each rank and averages over ranks: ranks × 8192 tokens.
     """
-    threshold = ThresholdGate(gate, imitate=sft_weight)
-    taught = (Term("imitate", imitation(), Demonstrations(threshold), TokenMean()),)
-    return routed("hpt", threshold, taught, length, entropy_weight)
+    taught = Demonstrations(ThresholdGate(gate, imitate=sft_weight))
+    imitate = Term("imitate", imitation(), taught, TokenMean())
+    return routed("hpt", ThresholdGate(gate), (imitate,), length, entropy_weight)
 
 
 def hpt_equations(*, gate: float = 0.0, sft_weight: float = 1.0, clip: float = 0.2) -> Algorithm:

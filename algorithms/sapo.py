@@ -1,6 +1,7 @@
-"""SAPO: a smooth gate on the ratio in the hard clip's place.
+"""SAPO: a smooth fade-out by the ratio in the hard clip's place.
 
-Term: SoftGate · BehaviorPolicy · GroupRelative · TokenLikelihood on rollouts, mean over rows of token means.
+Term: SoftClipMask · BehaviorPolicy · GroupRelative · TokenLikelihood on rollouts, mean over rows of token
+means.
 See Soft Adaptive Policy Optimization, Gao et al., 2025 (https://arxiv.org/abs/2511.20347).
 """
 
@@ -11,7 +12,7 @@ from core import (
     PolicyGradient,
     Rollouts,
     SequenceMean,
-    SoftGate,
+    SoftClipMask,
     Term,
     TokenLikelihood,
 )
@@ -25,6 +26,6 @@ def sapo(*, positive: float = 1.0, negative: float = 1.05) -> Algorithm:
         negative: Temperature τ elsewhere; the larger, the sooner a token fades out.
     """
     estimator = PolicyGradient(
-        SoftGate(positive, negative), BehaviorPolicy(), GroupRelative(), TokenLikelihood()
+        SoftClipMask(positive, negative), BehaviorPolicy(), GroupRelative(), TokenLikelihood()
     )
     return Algorithm("sapo", terms=(Term("reinforce", estimator, Rollouts(), SequenceMean()),))

@@ -72,7 +72,7 @@ from core.rows import (
 from core.schedules import Cosine, Fixed, Linear, Until
 from core.shaped_likelihoods import ClampedLikelihood, GeometricLikelihood, ShapedLikelihood
 from core.soft_gates import EntropyGate, HysteresisGate, TableGate
-from core.soft_masks import AllOf, ExplorationMask, PhiMask, SoftGate
+from core.soft_masks import AllOf, ExplorationMask, PhiMask, SoftClipMask
 from core.tokens import EveryToken, PrefixTokens, SampledTokens
 from core.types import Coefficients, GateWeights, PolicyTokens, TermPlan, TokenBatch
 from core.value_loss import ValueLoss
@@ -158,7 +158,7 @@ __all__ = [
     "SequenceTokenLikelihood",
     "ShapedLikelihood",
     "SideStep",
-    "SoftGate",
+    "SoftClipMask",
     "Solved",
     "Stage",
     "StepPlan",

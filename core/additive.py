@@ -10,8 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.aggregations import token_weight
-from core.checks import check_range
-from core.pairs import check_kinds
+from core.checks import check_fields, check_range
 from core.protocols import Aggregation, RowWeight, TokenChoice
 from core.tokens import EveryToken
 from core.types import Coefficients, PolicyTokens, TermPlan, TokenBatch
@@ -41,7 +40,7 @@ class EntropyBonus:
 
     def __post_init__(self) -> None:
         check_range(self, "weight")
-        check_kinds(self, ("rows", "aggregation", "tokens"))
+        check_fields(self)
 
     @property
     def needs(self) -> frozenset[str]:

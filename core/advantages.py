@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.checks import check_choice, check_range
+from core.checks import check_fields, check_range
 from core.groups import group_mean, group_moments, group_sum
 from core.returns import RewardToGo
 from core.types import TokenBatch
@@ -85,7 +85,7 @@ class GroupRelative:
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
 
     def __post_init__(self) -> None:
-        check_choice(self, "members")
+        check_fields(self)
         check_range(self, "epsilon", 0.0)
 
     @property

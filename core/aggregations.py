@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.checks import check_choice, check_range
+from core.checks import check_fields, check_range
 from core.groups import group_sum
 from core.protocols import Aggregation, RowWeight, TokenChoice
 from core.types import TokenBatch
@@ -124,7 +124,7 @@ class QuestionMean:
     latex: ClassVar[str] = r"\mathbb{E}_q\,\tfrac{1}{n_q}\sum_i\mathrm{%(within_row)s}_t"
 
     def __post_init__(self) -> None:
-        check_choice(self, "within_row")
+        check_fields(self)
 
     def __call__(self, selected: Bool[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's factor."""

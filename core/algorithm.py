@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from core.checks import check_range
+from core.checks import check_fields, check_range
 from core.hooks import Stateful
 from core.needs import needs_of, parts_of
 from core.pairs import check_terms
@@ -101,6 +101,7 @@ class SideStep:
     questions: int = 128
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_range(self, "threshold", 0.0, 1.0)
         check_range(self, "questions", 1)
 
@@ -122,6 +123,7 @@ class Algorithm:
     aside: SideStep | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_terms(self.name, self.terms)
 
     @property
@@ -156,6 +158,7 @@ class Stage:
     share: float
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not 0.0 < self.share <= 1.0:
             raise ValueError(f"Stage.share={self.share} of {self.algorithm.name} must be in (0, 1]")
 
@@ -168,6 +171,7 @@ class Curriculum:
     stages: tuple[Stage, ...]
 
     def __post_init__(self) -> None:
+        check_fields(self)
         total = sum(stage.share for stage in self.stages)
         if abs(total - 1.0) > 1e-9:
             raise ValueError(f"the stages of Curriculum {self.name!r} take {total} of the run, not 1")

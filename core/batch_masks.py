@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.checks import check_bounds, check_choice, check_range
+from core.checks import check_bounds, check_fields, check_range
 from core.masks import ClipMask
 from core.picking import content_hash, count_of, covariance, pick, quantile
 from core.protocols import Advantage
@@ -27,7 +27,7 @@ class TopEntropy:
     (https://arxiv.org/abs/2507.01679) ("row", of a prefix's tokens).
 
     Args:
-        share: Share of the tokens that keep their gradient, in [0, 1].
+        share: Share of the tokens that keep their gradient, in [0, 1]; at 0 those of the highest entropy do.
         within: Share of all tokens of the step, or of each row's.
     """
 
@@ -40,7 +40,7 @@ class TopEntropy:
 
     def __post_init__(self) -> None:
         check_range(self, "share", 0.0, 1.0)
-        check_choice(self, "within")
+        check_fields(self)
 
     def __call__(
         self,
@@ -163,6 +163,7 @@ class TopCovariance:
     latex: ClassVar[str] = r"\mathbb{1}_{\mathrm{cov}\in\mathrm{top}\,%(share)s}"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_range(self, "share", 0.0, 1.0)
 
     def __call__(

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.checks import check_bounds, check_choice, check_range
+from core.checks import check_bounds, check_fields, check_range
 from core.types import PolicyTokens, TokenBatch
 
 
@@ -90,7 +90,7 @@ class DivergenceMask:
     latex: ClassVar[str] = r"\mathbb{1}_{D_{\mathrm{%(kind)s}}\in[-%(low)s,\,%(high)s]}"
 
     def __post_init__(self) -> None:
-        check_choice(self, "kind")
+        check_fields(self)
         check_range(self, "low", 0.0)
         check_range(self, "high", 0.0)
         if self.cap is not None:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.checks import check_range
+from core.checks import check_fields, check_range
 from core.estimator import PolicyGradient
 from core.groups import moments
 from core.hooks import Planned
@@ -71,11 +71,13 @@ class GacGate:
     high: float = 0.9
     every: int = 10
 
+    measures: ClassVar[tuple[str, ...]] = ("reinforce", "imitate")
     latex: ClassVar[str] = (
         r"(1-\mu,\,\mu),\ \mu\to\frac{%(target)s\Delta^2+\sigma_r^2}{\Delta^2+\sigma_s^2+\sigma_r^2}"
     )
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("start", "target", "smoothing", "blend", "cap", "low"):
             check_range(self, name, 0.0, 1.0)
         check_range(self, "trim", 0.0, 0.49)

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.checks import check_bounds, check_range
-from core.reductions import Level, at_level, check_level, row_mean
+from core.checks import check_bounds, check_fields, check_range
+from core.reductions import Level, at_level, row_mean
 from core.tokens import SampledTokens
 from core.types import PolicyTokens, TokenBatch
 
@@ -45,7 +45,7 @@ class TruncatedImportance:
     latex: ClassVar[str] = r"\min(\pi_{\mathrm{old}}/\pi_{\mathrm{sampler}},\,%(cap)s)"
 
     def __post_init__(self) -> None:
-        check_level(self, self.level)
+        check_fields(self)
         check_range(self, "floor", 0.0)
         check_range(self, "cap", self.floor)
 
@@ -86,7 +86,7 @@ class MaskedImportance:
     )
 
     def __post_init__(self) -> None:
-        check_level(self, self.level)
+        check_fields(self)
         check_bounds(self, 0.0)
 
     def __call__(

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.checks import check_choice, check_range
+from core.checks import check_fields, check_range
 from core.groups import group_moments, moments
 from core.pairs import declares
 from core.protocols import Advantage
@@ -43,7 +43,7 @@ class Whitened:
     latex: ClassVar[str] = r"\mathrm{whiten}\left(%(advantage)s\right)"
 
     def __post_init__(self) -> None:
-        check_choice(self, "over", "rows", "epsilon_on")
+        check_fields(self)
         check_range(self, "epsilon", 0.0)
         if self.over == "rows" and declares(self.advantage, "per_token"):
             raise ValueError(
@@ -87,6 +87,7 @@ class BatchScaled:
     latex: ClassVar[str] = r"\left(%(advantage)s\right)/\sigma_{\mathrm{batch}}"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_range(self, "epsilon", 0.0)
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
@@ -117,7 +118,7 @@ class ActiveScaled:
     latex: ClassVar[str] = r"\frac{B}{B_{\mathrm{active}}}\left(%(advantage)s\right)"
 
     def __post_init__(self) -> None:
-        check_choice(self, "active")
+        check_fields(self)
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return the scaled advantage at response tokens."""

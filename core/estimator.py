@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.aggregations import token_weight
-from core.checks import check_range
+from core.checks import check_fields, check_range
 from core.hooks import Bounded, Integrable, Planned
-from core.pairs import check_estimator, check_kinds, check_term
+from core.pairs import check_estimator, check_term
 from core.protocols import (
     Advantage,
     Aggregation,
@@ -41,7 +41,7 @@ class PolicyGradient:
     likelihood: Likelihood
 
     def __post_init__(self) -> None:
-        check_kinds(self, ("mask", "denominator", "advantage", "likelihood"))
+        check_fields(self)
         check_estimator(self.advantage, self.likelihood)
 
     def coefficients(self, plan: TermPlan, policy: PolicyTokens, batch: TokenBatch) -> Coefficients:
@@ -151,7 +151,7 @@ class Term:
 
     def __post_init__(self) -> None:
         check_range(self, "weight")
-        check_kinds(self, ("rows", "aggregation", "tokens"))
+        check_fields(self)
         check_term(self.name, self.estimator, self.rows)
 
     def plan(self, step: TokenBatch) -> TermPlan:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.checks import check_range
+from core.checks import check_fields, check_range
 from core.groups import group_sum
 from core.protocols import Schedule
 from core.types import GateWeights, TokenBatch
@@ -92,6 +92,9 @@ class ScheduleGate:
     schedule: Schedule
 
     latex: ClassVar[str] = r"(1-\mu,\,\mu),\ \mu=%(schedule)s"
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, step: TokenBatch) -> GateWeights:
         """Return both weights, the same for every row."""

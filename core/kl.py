@@ -11,11 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.aggregations import token_weight
-from core.checks import check_choice, check_range
+from core.checks import check_fields, check_range
 from core.estimator import plan_masked
 from core.masks import KeepAll
 from core.needs import parts_of
-from core.pairs import check_kinds
 from core.protocols import Aggregation, Likelihood, Mask, RowWeight, TokenChoice
 from core.tokens import EveryToken
 from core.types import Coefficients, PolicyTokens, TermPlan, TokenBatch
@@ -69,12 +68,9 @@ class KlPenalty:
 
     def __post_init__(self) -> None:
         check_range(self, "weight")
-        check_choice(self, "estimator", "to")
+        check_fields(self)
         if self.limit is not None:
             check_range(self, "limit", 0.0)
-        check_kinds(self, ("rows", "aggregation", "mask", "tokens"))
-        if self.ratio is not None and not isinstance(self.ratio, Likelihood):
-            raise TypeError(f"KlPenalty.ratio={self.ratio!r} must be a likelihood, such as TokenLikelihood()")
         for part in parts_of(self.mask):
             if getattr(part, "advantage", part) is None:
                 raise ValueError(

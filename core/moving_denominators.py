@@ -9,10 +9,9 @@ from typing import ClassVar, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from core.checks import check_bounds, check_choice, check_range
-from core.pairs import check_kinds
+from core.checks import check_bounds, check_fields, check_range
 from core.protocols import Denominator
-from core.reductions import Level, at_level, check_level
+from core.reductions import Level, at_level
 from core.types import PolicyTokens, TokenBatch
 
 
@@ -118,10 +117,9 @@ class ClippedRatio:
 
     def __post_init__(self) -> None:
         check_bounds(self, 0.0)
-        check_level(self, self.level)
+        check_fields(self)
         if self.high == 0.0:
             raise ValueError("ClippedRatio.high=0 gives every token the weight 0; give a bound above 0")
-        check_choice(self, "to")
 
     @property
     def needs(self) -> frozenset[str]:
@@ -154,7 +152,7 @@ class Detached:
     latex: ClassVar[str] = r"\mathrm{sg}[%(denominator)s]"
 
     def __post_init__(self) -> None:
-        check_kinds(self, ("denominator",))
+        check_fields(self)
 
     def __call__(self, policy: PolicyTokens, batch: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return the log π_ref of the denominator."""

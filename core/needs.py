@@ -6,14 +6,20 @@ import dataclasses
 from collections.abc import Iterator
 
 
+def held_by(thing: object) -> Iterator[object]:
+    """Yield what a part's fields hold, tuples opened."""
+    if isinstance(thing, tuple):
+        for each in thing:
+            yield from held_by(each) if isinstance(each, tuple) else (each,)
+    elif dataclasses.is_dataclass(thing):
+        yield from held_by(tuple(getattr(thing, field.name) for field in dataclasses.fields(thing)))
+
+
 def parts_of(thing: object) -> Iterator[object]:
-    """Yield `thing` and everything its dataclass fields hold, tuples opened."""
+    """Yield `thing` and everything that it holds, at any depth."""
     yield thing
-    children = thing if isinstance(thing, tuple) else ()
-    if dataclasses.is_dataclass(thing):
-        children = tuple(getattr(thing, field.name) for field in dataclasses.fields(thing))
-    for child in children:
-        yield from parts_of(child)
+    for part in held_by(thing):
+        yield from parts_of(part)
 
 
 def needs_of(*things: object, phase: str = "needs") -> frozenset[str]:

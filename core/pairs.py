@@ -1,36 +1,17 @@
-"""What can be said of a composition when it is built: parts of the wrong kind, and impossible pairs.
+"""What can be said of a composition when it is built: pairs of parts that are impossible.
 
 Parts declare as class variables what rules them out, so that no part is known here by name:
-`per_token` (advantages that differ within a row), `row_advantage` (likelihoods that need one advantage a row)
-and `rollouts_only` (parts that read what only sampled rows have).
+`per_token` (advantages that differ within a row), `row_advantage` (likelihoods of one advantage a row),
+`rollouts_only` (parts that read what only sampled rows have), `takes_demonstrations` (choices of rows),
+`trains_value` (losses of the critic), `measures` (fields of a gate that hold the estimators it measures).
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable
-
+from core.checks import misfit
 from core.hooks import Stateful
-from core.needs import needs_of, parts_of
-from core.protocols import (
-    Advantage,
-    Aggregation,
-    Denominator,
-    Likelihood,
-    Mask,
-    RowWeight,
-    TokenChoice,
-)
-
-KINDS: dict[str, type] = {
-    "mask": Mask,
-    "denominator": Denominator,
-    "advantage": Advantage,
-    "likelihood": Likelihood,
-    "rows": RowWeight,
-    "aggregation": Aggregation,
-    "tokens": TokenChoice,
-}
+from core.needs import held_by, needs_of, parts_of
+from core.protocols import RowWeight
 
 
 def declares(thing: object, flag: str) -> bool:
@@ -38,35 +19,13 @@ def declares(thing: object, flag: str) -> bool:
     return any(getattr(part, flag, False) for part in parts_of(thing))
 
 
-def check_kinds(owner: object, fields: Iterable[str]) -> None:
-    """Raise TypeError where a field holds a part of another kind, told by its call's arguments and result."""
-    for field in fields:
-        part, kind = getattr(owner, field), KINDS[field]
-        if seen := misfit(part, kind):
-            wanted = inspect.signature(kind.__call__)
-            raise TypeError(
-                f"{type(owner).__name__}.{field}={part!r} {seen}; a {kind.__name__} is called with "
-                f"({', '.join(list(wanted.parameters)[1:])}) and returns {wanted.return_annotation}"
-            )
-
-
-def misfit(part: object, kind: type) -> str:
-    """Return what keeps a part from being of a kind; "" where nothing does."""
-    wanted = inspect.signature(kind.__call__)
-    found = inspect.signature(part) if callable(part) else None
-    if found is None or not isinstance(part, kind):
-        return "is not one" if found is None else "lacks " + ", ".join(_missing(part, kind))
-    if len(found.parameters) != len(wanted.parameters) - 1:
-        return f"is called with ({', '.join(found.parameters)})"
-    # A file without postponed annotations holds the types themselves, whose names are what was written.
-    returned = getattr(found.return_annotation, "__name__", found.return_annotation)
-    if found.return_annotation is not found.empty and returned != wanted.return_annotation:
-        return f"returns {returned}"
-    return ""
-
-
-def _missing(part: object, kind: type) -> list[str]:
-    return [name for name in vars(kind) if not name.startswith("_") and not hasattr(part, name)]
+def takes_demonstrations(rows: object) -> bool:
+    """Return whether a choice of rows, or one it is made of, takes demonstrations; True if nobody says."""
+    declared: bool | None = getattr(rows, "takes_demonstrations", None)
+    if declared is not None:
+        return declared
+    inner = [part for part in held_by(rows) if not misfit(part, RowWeight)]
+    return any(map(takes_demonstrations, inner)) if inner else True
 
 
 def check_estimator(advantage: object, likelihood: object) -> None:
@@ -81,11 +40,24 @@ def check_estimator(advantage: object, likelihood: object) -> None:
 def check_term(name: str, estimator: object, rows: object) -> None:
     """Raise ValueError for an estimator that cannot be computed on the rows it is given."""
     sampled = [part for part in parts_of(estimator) if getattr(part, "rollouts_only", False)]
-    if sampled and getattr(rows, "takes_demonstrations", True):
+    if sampled and takes_demonstrations(rows):
         raise ValueError(
             f"term {name!r}: {sampled[0]!r} reads what only rollouts have, and {rows!r} takes "
             "demonstrations; take Rollouts, or give the demonstrations a term of their own without that part"
         )
+
+
+def check_measured(name: str, term: object) -> None:
+    """Raise ValueError where the gate of a term measures other estimators than the term's."""
+    estimator = getattr(term, "estimator", None)
+    for part in parts_of(getattr(term, "rows", None)):
+        measured = [getattr(part, field) for field in getattr(part, "measures", ())]
+        if measured and estimator not in (None, *measured):
+            told = " and ".join(map(repr, measured))
+            raise ValueError(
+                f"Algorithm {name!r}: term {getattr(term, 'name', None)!r} trains {estimator!r}, and its "
+                f"{type(part).__name__} measures {told}; give the term and the gate the same estimator"
+            )
 
 
 def check_terms(name: str, terms: tuple[object, ...]) -> None:
@@ -102,6 +74,8 @@ def check_terms(name: str, terms: tuple[object, ...]) -> None:
                 f"Algorithm {name!r}: what {part!r} remembers is kept under that text, which is another in "
                 "each process; give it parts instead of functions, such as Cosine for a schedule"
             )
+    for term in terms:
+        check_measured(name, term)
     reads = any("value" in needs_of(term) for term in terms if not declares(term, "trains_value"))
     trains = any(declares(term, "trains_value") for term in terms)
     if reads and not trains:

@@ -89,6 +89,15 @@ class Schedule(Protocol):
 
 
 @runtime_checkable
+class PrefixLength(Protocol):
+    """How much of a demonstration a rollout is given."""
+
+    def __call__(self, draw: Float[Tensor, " row"], progress: float) -> Float[Tensor, " row"]:
+        """Return the share of its demonstration's tokens for each row, from uniform draws in [0, 1)."""
+        ...
+
+
+@runtime_checkable
 class RowWeight(Protocol):
     """Which rows a term trains on, and how strongly. Plan phase."""
 
@@ -113,6 +122,21 @@ class Aggregation(Protocol):
     def __call__(self, selected: Bool[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return what each selected row's tokens are multiplied with; `step` masks the term's tokens."""
         ...
+
+
+KINDS: tuple[type, ...] = (
+    Mask,
+    Denominator,
+    Advantage,
+    Likelihood,
+    Gate,
+    Schedule,
+    PrefixLength,
+    RowWeight,
+    TokenChoice,
+    Aggregation,
+)
+"""The kinds of parts that are called: the arguments and the result of the call tell them apart."""
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -36,9 +36,3 @@ def at_level(
     if level == "token":
         return values
     return row_sum(values, batch).clamp(-80.0, 80.0) if level == "sequence" else row_mean(values, batch)
-
-
-def check_level(part: object, level: str) -> None:
-    """Raise ValueError unless `level` is one of the known ones."""
-    if level not in get_args(Level):
-        raise ValueError(f"{type(part).__name__}.level={level!r} must be one of {', '.join(get_args(Level))}")

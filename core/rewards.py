@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.checks import check_range
+from core.checks import check_fields, check_range
 from core.pairs import declares
 from core.protocols import Advantage
 from core.returns import Returns, last_token, token_rewards
@@ -59,6 +59,7 @@ class PenalizedByKl:
     )
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_range(self, "weight")
         _check_rewards(self, self.advantage)
 
@@ -98,6 +99,7 @@ class ClippedReward:
     latex: ClassVar[str] = r"%(advantage)s,\ r\in[%(low)s,\,%(high)s]"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_range(self, "low")
         check_range(self, "high", self.low)
         _check_rewards(self, self.advantage)

@@ -7,23 +7,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.checks import check_range
-from core.protocols import Schedule
-
-
-@runtime_checkable
-class PrefixLength(Protocol):
-    """How much of a demonstration a rollout is given."""
-
-    def __call__(self, draw: Float[Tensor, " row"], progress: float) -> Float[Tensor, " row"]:
-        """Return the share of its demonstration's tokens for each row, from uniform draws in [0, 1)."""
-        ...
+from core.checks import check_fields, check_range
+from core.protocols import PrefixLength, Schedule
 
 
 @dataclass(frozen=True)
@@ -44,6 +35,7 @@ class UniformShare:
     latex: ClassVar[str] = r"\mathcal{U}[%(low)s,\,%(high)s]"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_range(self, "high", 0.0, 1.0)
 
     def __call__(self, draw: Float[Tensor, " row"], progress: float) -> Float[Tensor, " row"]:
@@ -70,6 +62,7 @@ class BinomialChunks:
     latex: ClassVar[str] = r"\mathrm{Bin}(%(chunks)s,\,%(chance)s)/%(chunks)s"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_range(self, "chunks", 1)
 
     def __call__(self, draw: Float[Tensor, " row"], progress: float) -> Float[Tensor, " row"]:
@@ -96,6 +89,7 @@ class DemonstrationPrefix:
     latex: ClassVar[str] = r"|y_{\mathrm{prefix}}|/|y^*|\sim%(length)s"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.rollouts is not None:
             check_range(self, "rollouts", 1)
 
@@ -121,3 +115,6 @@ class RolloutPlan:
 
     prefix: DemonstrationPrefix | None = None
     dynamic: DynamicSampling | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.checks import check_range
+from core.checks import check_fields, check_range
 from core.groups import group_moments
 from core.protocols import Gate, RowWeight
 from core.types import TokenBatch
@@ -31,6 +31,9 @@ class Rollouts:
     takes_demonstrations: ClassVar[bool] = False
     latex: ClassVar[str] = r"y\sim\pi_{\mathrm{old}}\;%(gate)s"
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
         weight = torch.ones_like(step.reward) if self.gate is None else self.gate(step).reinforce
@@ -47,6 +50,9 @@ class Demonstrations:
     takes_demonstrations: ClassVar[bool] = True
     latex: ClassVar[str] = r"y\sim\mathcal{D}\;%(gate)s"
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
         weight = torch.ones_like(step.reward) if self.gate is None else self.gate(step).imitate
@@ -61,10 +67,10 @@ class AnyOf:
 
     latex: ClassVar[str] = r"\bigcup\{%(choices)s\}"
 
-    @property
-    def takes_demonstrations(self) -> bool:
-        """Whether one of the choices does."""
-        return any(getattr(choice, "takes_demonstrations", True) for choice in self.choices)
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not self.choices:
+            raise ValueError("AnyOf.choices=() takes no rows, so that nothing is trained; give at least one")
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return 1 for rows that some choice takes, else 0."""
@@ -80,10 +86,8 @@ class Solved:
 
     latex: ClassVar[str] = r"%(rows)s,\ r=1"
 
-    @property
-    def takes_demonstrations(self) -> bool:
-        """Whether `rows` does."""
-        return bool(getattr(self.rows, "takes_demonstrations", True))
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
@@ -98,10 +102,8 @@ class Failed:
 
     latex: ClassVar[str] = r"%(rows)s,\ r\ne 1"
 
-    @property
-    def takes_demonstrations(self) -> bool:
-        """Whether `rows` does."""
-        return bool(getattr(self.rows, "takes_demonstrations", True))
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
@@ -116,10 +118,8 @@ class NonEmpty:
 
     latex: ClassVar[str] = r"%(rows)s,\ |y|>0"
 
-    @property
-    def takes_demonstrations(self) -> bool:
-        """Whether `rows` does."""
-        return bool(getattr(self.rows, "takes_demonstrations", True))
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
@@ -141,10 +141,8 @@ class Mixed:
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
     latex: ClassVar[str] = r"%(rows)s,\ \sigma_r>0"
 
-    @property
-    def takes_demonstrations(self) -> bool:
-        """Whether `rows` does."""
-        return bool(getattr(self.rows, "takes_demonstrations", True))
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
@@ -177,13 +175,9 @@ class EntropyWeighted:
     latex: ClassVar[str] = r"%(scale)s\,e^{%(sign)s H}\,[%(rows)s]"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_range(self, "scale", 0.0)
         check_range(self, "sign", -1.0, 1.0)
-
-    @property
-    def takes_demonstrations(self) -> bool:
-        """Whether `rows` does."""
-        return bool(getattr(self.rows, "takes_demonstrations", True))
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""

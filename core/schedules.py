@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from core.checks import check_range
+from core.checks import check_fields, check_range
 from core.protocols import Schedule
 
 
@@ -94,6 +94,7 @@ class Until:
     latex: ClassVar[str] = r"%(schedule)s\ \mathrm{until}\ %(share)s"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_range(self, "share", 0.0, 1.0)
         check_range(self, "after")
 

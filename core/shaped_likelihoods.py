@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from core.checks import check_bounds, check_range
-from core.pairs import check_kinds
+from core.checks import check_bounds, check_fields, check_range
 from core.protocols import Likelihood
 from core.reductions import row_mean
 from core.types import TokenBatch
@@ -128,7 +127,7 @@ class ClampedLikelihood:
     latex: ClassVar[str] = r"[%(likelihood)s]_{\log\rho\in[%(low)s,\,%(high)s]}"
 
     def __post_init__(self) -> None:
-        check_kinds(self, ("likelihood",))
+        check_fields(self)
         check_bounds(self)
         if self.low is None and self.high is None:
             raise ValueError("ClampedLikelihood without low and high clamps nothing; give one, or unwrap it")

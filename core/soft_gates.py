@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.checks import check_range
+from core.checks import check_fields, check_range, is_number
 from core.gates import either, known_solve_rate
 from core.groups import group_sum
 from core.types import GateWeights, State, TokenBatch
@@ -89,9 +88,10 @@ class TableGate:
     latex: ClassVar[str] = r"\alpha(P),\ \beta(P)"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name in ("reinforce", "imitate"):
             table = getattr(self, name)
-            if len(table) < 2 or not all(math.isfinite(entry) and entry >= 0 for entry in table):
+            if len(table) < 2 or not all(is_number(entry) and entry >= 0 for entry in table):
                 raise ValueError(
                     f"TableGate.{name}={table} must be two or more finite weights, 0 or larger: those of "
                     "solve rates from 0 to 1 in equal steps"

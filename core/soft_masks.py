@@ -10,15 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core.checks import check_range
+from core.checks import check_fields, check_range
 from core.hooks import Bounded, Planned
-from core.pairs import misfit
 from core.protocols import Mask
 from core.types import PolicyTokens, TokenBatch
 
 
 @dataclass(frozen=True)
-class SoftGate:
+class SoftClipMask:
     """Fade a token out as its ratio leaves 1, in both directions:   f′(r) = 4σ(1 − σ).
 
     f(r) = 4/τ · σ(τ(r − 1)),   τ = positive if Â > 0 else negative
@@ -41,7 +40,7 @@ class SoftGate:
             check_range(self, field, 0.0)
             if getattr(self, field) == 0.0:
                 raise ValueError(
-                    f"SoftGate.{field}=0 fades nothing out; use KeepAll, or a positive temperature"
+                    f"SoftClipMask.{field}=0 fades nothing out; use KeepAll, or a positive temperature"
                 )
 
     def __call__(
@@ -135,11 +134,9 @@ class AllOf:
     latex: ClassVar[str] = r"%(masks)s"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.masks:
             raise ValueError("AllOf.masks=() trusts every token; use KeepAll")
-        for mask in self.masks:
-            if seen := misfit(mask, Mask):
-                raise TypeError(f"AllOf.masks: {mask!r} {seen}, which no mask does")
         bounded = [mask for mask in self.masks if _bounds_ratio(mask)]
         if len(bounded) > 1:
             raise ValueError(

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from core.aggregations import token_weight
-from core.checks import check_range
-from core.pairs import check_kinds
-from core.protocols import Aggregation, RowWeight, TokenChoice
+from core.checks import check_fields, check_range, misfit
+from core.needs import parts_of
+from core.protocols import Advantage, Aggregation, RowWeight, TokenChoice
 from core.returns import Returns
 from core.tokens import EveryToken
 from core.types import Coefficients, PolicyTokens, TermPlan, TokenBatch
@@ -52,12 +52,15 @@ class ValueLoss:
     latex: ClassVar[str] = r"-%(weight)s\cdot\tfrac{1}{2}(V-R)^2"
 
     def __post_init__(self) -> None:
+        # An advantage around another one has the returns of the inner one, or none.
+        credits = [part for part in parts_of(self.returns) if not misfit(part, Advantage)]
+        for part in (self.returns, *credits):
+            if not isinstance(part, Returns):
+                raise TypeError(f"ValueLoss.returns={part!r} has no returns; use Gae or RewardToGo")
+        check_fields(self)
         check_range(self, "weight", 0.0)
         if self.clip is not None:
             check_range(self, "clip", 0.0)
-        if not isinstance(self.returns, Returns):
-            raise TypeError(f"ValueLoss.returns={self.returns!r} has no returns; use Gae or RewardToGo")
-        check_kinds(self, ("rows", "aggregation", "tokens"))
 
     def plan(self, step: TokenBatch) -> TermPlan:
         """Fix each token's weight and return."""

@@ -6,8 +6,9 @@ import inspect
 from pathlib import Path
 
 from algorithms import ALGORITHMS
+from core.protocols import KINDS
 from studies.catalog import SCALES, STUDIES, find_scale, find_study
-from studies.configuring.kinds import CALLED, parts_of_kind
+from studies.configuring.kinds import parts_of_kind
 from studies.configuring.places import places, whole
 from studies.configuring.resolve import Resolved
 from studies.directories import run_directory, run_state
@@ -35,7 +36,7 @@ def listing() -> str:
         "",
         "Parts, by their kinds: --set 'hpt.reinforce.mask=ClipMask(0.2)', 'hpt.reinforce.mask.low=0.3'",
     ]
-    for kind in CALLED:
+    for kind in KINDS:
         lines.append(f"  {kind.__name__:20} {', '.join(parts_of_kind(kind))}")
     return "\n".join(lines)
 

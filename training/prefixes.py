@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from core.rollouts import PrefixLength
+from core.protocols import PrefixLength
 
 
 def prefix_share(length: PrefixLength, progress: float, seed: int) -> float:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import types
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError
 
 import core
+from core.checks import misfit, options
 from core.estimator import PolicyGradient
-from core.pairs import KINDS, misfit
-from core.protocols import Gate, LossTerm, Schedule
-from core.rollouts import DemonstrationPrefix, DynamicSampling, PrefixLength, RolloutPlan
+from core.protocols import KINDS, LossTerm
+from core.rollouts import DemonstrationPrefix, DynamicSampling, RolloutPlan
 from studies.catalog import UsageError, known
 
-CALLED: tuple[type, ...] = (*KINDS.values(), Gate, Schedule, PrefixLength)
-"""Kinds of parts that the arguments and the result of their call tell apart."""
 HELD: tuple[type, ...] = (PolicyGradient, RolloutPlan, DemonstrationPrefix, DynamicSampling)
 """Parts that others hold and nothing calls."""
 PLAIN: tuple[type, ...] = (int, float, str, bool, types.NoneType)
@@ -31,7 +29,7 @@ def is_term(thing: object) -> bool:
 
 def makes(thing: type, kind: type) -> bool:
     """Return whether the instances of a class are of a kind of parts."""
-    if kind in CALLED:
+    if kind in KINDS:
         return not misfit(object.__new__(thing), kind)  # a kind is told without any field
     if kind is LossTerm:
         return is_term(thing)
@@ -45,7 +43,7 @@ def _is_part(thing: object) -> bool:
     return (
         inspect.isclass(thing)
         and dataclasses.is_dataclass(thing)
-        and (thing in HELD or is_term(thing) or any(makes(thing, kind) for kind in CALLED))
+        and (thing in HELD or is_term(thing) or any(makes(thing, kind) for kind in KINDS))
     )
 
 
@@ -91,13 +89,6 @@ def field_hints(owner: type) -> dict[str, Any]:
     except (NameError, TypeError, AttributeError):
         hints = {}
     return {field.name: hints.get(field.name, Any) for field in dataclasses.fields(owner) if field.init}
-
-
-def options(hint: Any) -> tuple[Any, ...]:  # noqa: ANN401
-    """Return what a union is of; any other hint alone."""
-    if get_origin(hint) in (Union, types.UnionType):
-        return tuple(option for inner in get_args(hint) for option in options(inner))
-    return (hint,)
 
 
 def element_hint(hint: Any, position: int) -> Any:  # noqa: ANN401
@@ -166,7 +157,7 @@ def _as_tuple(value: object, option: Any) -> tuple[Any, ...]:  # noqa: ANN401
 
 
 def _check_instance(value: object, option: type) -> None:
-    if option in CALLED:
+    if option in KINDS:
         if seen := misfit(value, option):
             raise _RefusedError(f"is no {option.__name__}" + ("" if seen == "is not one" else f": it {seen}"))
         return

@@ -119,11 +119,6 @@ class Flagged:
     flags: tuple[bool, ...]
     value: bool = True
 
-    @property
-    def takes_demonstrations(self) -> bool:
-        """Whether `rows` does."""
-        return bool(getattr(self.rows, "takes_demonstrations", True))
-
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight; raise ValueError in a step of other rows."""
         if len(self.flags) != len(step.group):

@@ -21,7 +21,7 @@ from core.masks import TwoSidedClipMask
 from core.moving_denominators import ClippedRatio
 from core.protocols import Aggregation, Likelihood, Mask
 from core.shaped_likelihoods import GeometricLikelihood
-from core.soft_masks import SoftGate
+from core.soft_masks import SoftClipMask
 from studies.conforming.options import Options, OutOfScope
 from studies.conforming.trl_pieces import Objective
 from studies.conforming.trl_quirks import GammaWeight
@@ -50,8 +50,9 @@ def _cispo(options: Options) -> Objective:
 
 
 def _sapo(options: Options) -> Objective:
-    gate = SoftGate(options.number("sapo_temperature_pos", 1.0), options.number("sapo_temperature_neg", 1.05))
-    return Objective(gate, BehaviorPolicy(), options.choose("importance_sampling_level", LEVELS, "token"))
+    positive = options.number("sapo_temperature_pos", 1.0)
+    mask = SoftClipMask(positive, options.number("sapo_temperature_neg", 1.05))
+    return Objective(mask, BehaviorPolicy(), options.choose("importance_sampling_level", LEVELS, "token"))
 
 
 def _vespo(options: Options) -> Objective:

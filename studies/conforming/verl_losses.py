@@ -17,7 +17,7 @@ from core.likelihoods import SequenceTokenLikelihood
 from core.masks import DualClipMask
 from core.moving_denominators import ClippedRatio
 from core.shaped_likelihoods import ClampedLikelihood, GeometricLikelihood
-from core.soft_masks import SoftGate
+from core.soft_masks import SoftClipMask
 from studies.conforming.options import SWITCH, Options, OutOfScope
 from studies.conforming.verl_quirks import LeakyGeometric, LeakyRowMean
 from studies.conforming.verl_rollout import BOUND, Accepted, Corrected, read_tests, read_weight_bounds
@@ -54,8 +54,8 @@ def _cispo(options: Options) -> Loss:
 
 
 def _sapo(options: Options) -> Loss:
-    gate = SoftGate(options.number("tau_pos", 1.0), options.number("tau_neg", 1.05))
-    return Loss(gate, BehaviorPolicy(), CLAMPED, average="seq-mean-token-mean")
+    mask = SoftClipMask(options.number("tau_pos", 1.0), options.number("tau_neg", 1.05))
+    return Loss(mask, BehaviorPolicy(), CLAMPED, average="seq-mean-token-mean")
 
 
 def _geo_mean(options: Options) -> Loss:

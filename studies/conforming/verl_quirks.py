@@ -6,7 +6,6 @@ Each is small and wraps or resembles one of `core`'s; none of them is for traini
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -108,8 +107,6 @@ class RowsWith:
 
     rows: RowWeight
     tokens: TokenChoice
-
-    takes_demonstrations: ClassVar[bool] = False
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""

@@ -8,6 +8,7 @@ from torch.nn.functional import pad
 
 from core import ClipCovariance, TopCovariance, Whitened
 from core.needs import needs_of, parts_of
+from core.pairs import takes_demonstrations
 from tests.conformance.registry import one_term, stages
 from tests.worlds import PER_TOKEN, World, assert_same, build_world, gradient
 
@@ -95,7 +96,7 @@ def test_the_behavior_log_probs_of_demonstrations_matter_only_to_terms_that_trai
     trained = [
         term.estimator
         for term in algorithm.terms
-        if term.rows.takes_demonstrations and hasattr(term, "estimator")
+        if takes_demonstrations(term.rows) and hasattr(term, "estimator")
     ]
     if "behavior_logp" in needs_of(*trained):
         assert not torch.allclose(found, gradient(algorithm, world))

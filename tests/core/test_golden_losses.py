@@ -36,7 +36,7 @@ from core import (
     SequenceLikelihood,
     SequenceMean,
     SequenceTokenLikelihood,
-    SoftGate,
+    SoftClipMask,
     Term,
     TokenLikelihood,
     TokenMean,
@@ -150,7 +150,7 @@ def trl_parts(params):
         return KeepAll(), BehaviorPolicy(), GeometricLikelihood(low, high)
     if params["loss_type"] == "sapo":
         temperatures = params["sapo_temperature_pos"], params["sapo_temperature_neg"]
-        return SoftGate(*temperatures), BehaviorPolicy(), likelihood
+        return SoftClipMask(*temperatures), BehaviorPolicy(), likelihood
     delta, share = params.get("delta"), params.get("top_entropy_quantile")
     threshold = params.get("off_policy_mask_threshold")
     mask = all_of(
@@ -238,7 +238,7 @@ def verl_parts(params):
         ),
         "gpg": lambda: (KeepAll(), CurrentPolicy(), TokenLikelihood()),
         "dro": lambda: (KeepAll(), CurrentPolicy(), TokenLikelihood()),
-        "sapo": lambda: (SoftGate(params["tau_pos"], params["tau_neg"]), BehaviorPolicy(), CLAMPED),
+        "sapo": lambda: (SoftClipMask(params["tau_pos"], params["tau_neg"]), BehaviorPolicy(), CLAMPED),
         "geo_mean": lambda: (KeepAll(), BehaviorPolicy(), GeometricLikelihood(low, high)),
         "clip_cov": lambda: (
             ClipCovariance(

@@ -37,7 +37,7 @@ from core import (
     SequenceLikelihood,
     SequenceTokenLikelihood,
     ShapedLikelihood,
-    SoftGate,
+    SoftClipMask,
     TermPlan,
     TokenLikelihood,
     TopCovariance,
@@ -51,7 +51,7 @@ from core.hooks import Bounded, Integrable
 from tests.core.tokenwise import build, estimator, gradient, objective, plan_of, with_log_ratio
 
 MASKS = [
-    KeepAll(), ClipMask(), DualClipMask(), TwoSidedClipMask(delta=1.3), BoundMask(0.5, 2.0), SoftGate(),
+    KeepAll(), ClipMask(), DualClipMask(), TwoSidedClipMask(delta=1.3), BoundMask(0.5, 2.0), SoftClipMask(),
     PhiMask(), ExplorationMask(), DivergenceMask(), DivergenceMask("kl", cap=None),
     SequenceDivergenceMask(0.1), TruncatedImportance(1.05), MaskedImportance(0.9, 1.2, "sequence_mean"),
     TopEntropy(0.5), ClipCovariance(0.0, 3.0, 0.2), TopCovariance(0.5),
@@ -73,7 +73,7 @@ TRIPLES = [
     *itertools.product(MASKS, [BehaviorPolicy()], [TokenLikelihood()]),
     *itertools.product(MASKS, [ClippedRatio(0.5, 2.0)], [SequenceLikelihood()]),
     *itertools.product([ClipMask()], DENOMINATORS, [TokenLikelihood(), GeometricLikelihood()]),
-    *itertools.product([SoftGate()], [BehaviorPolicy(), ClippedRatio(0.5, 2.0)], LIKELIHOODS),
+    *itertools.product([SoftClipMask()], [BehaviorPolicy(), ClippedRatio(0.5, 2.0)], LIKELIHOODS),
 ]
 every_triple = pytest.mark.parametrize("parts", [estimator(*triple) for triple in TRIPLES], ids=repr)
 ROWS = build(one_advantage_a_row=True)
@@ -284,8 +284,8 @@ for name, build in {
     assert done.stdout.splitlines() == [
         "kind DivergenceMask.kind='js' must be 'tv' or 'kl'",
         "within TopEntropy.within='group' must be 'step' or 'row'",
-        "level TruncatedImportance.level='row' must be one of token, sequence, sequence_mean",
-        "level  MaskedImportance.level='row' must be one of token, sequence, sequence_mean",
-        "level   ClippedRatio.level='row' must be one of token, sequence, sequence_mean",
+        "level TruncatedImportance.level='row' must be 'token' or 'sequence' or 'sequence_mean'",
+        "level  MaskedImportance.level='row' must be 'token' or 'sequence' or 'sequence_mean'",
+        "level   ClippedRatio.level='row' must be 'token' or 'sequence' or 'sequence_mean'",
         "to ClippedRatio.to='sampler' must be 'behavior' or 'reference'",
     ]

@@ -18,6 +18,7 @@ from core import (
     Constant,
     CurrentPolicy,
     Demonstrations,
+    Fixed,
     GacGate,
     GroupRelative,
     HysteresisGate,
@@ -150,3 +151,25 @@ def test_a_gate_of_several_terms_advances_once_a_step(monkeypatch):
     plan.coefficients(speak(world, world.logits), world.step)
     assert len(calls) == 1
     assert list(plan.memory) == [repr(gate)]
+
+
+def test_a_gate_that_measures_another_estimator_than_its_term_trains_is_refused():
+    gate = GacGate(REINFORCE, IMITATE, 0.5, Fixed(0.1))
+    doubtful = dataclasses.replace(IMITATE, mask=ClipMask())
+    sampled = Term("sampled", REINFORCE, Rollouts(gate), TokenMean())
+    taught = Term("taught", doubtful, Demonstrations(gate), TokenMean())
+    with pytest.raises(ValueError, match=r"term 'taught' trains PolicyGradient\(mask=Clip.*GacGate measures"):
+        Algorithm("mixed", (sampled, taught))
+    paired = dataclasses.replace(gate, imitate=doubtful)
+    sampled, taught = (dataclasses.replace(term, rows=type(term.rows)(paired)) for term in (sampled, taught))
+    Algorithm("mixed", (sampled, taught))
+
+
+def test_without_weight_imitation_leaves_the_rows_of_the_entropy_bonus_alone(world):
+    def entropies(weight):
+        plan = ALGORITHMS["hpt"](gate=0.25, sft_weight=weight, entropy_weight=0.1).plan(world.step)
+        spoken = dataclasses.replace(speak(world, world.logits), entropy=world.step.current_entropy)
+        return plan.coefficients(spoken, world.step)[2].entropy
+
+    assert entropies(1.0)[world.step.is_demonstration].any()
+    assert torch.equal(entropies(0.0), entropies(1.0))

@@ -16,7 +16,7 @@ from core import (
     UniformShare,
     needs_of,
 )
-from core.rollouts import PrefixLength
+from core.protocols import PrefixLength
 
 EVENLY = (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000
 

@@ -19,6 +19,7 @@ from core import (
     solve_rate,
 )
 from core.needs import needs_of
+from core.pairs import takes_demonstrations
 from tests.core.batches import batch
 
 MIXED = batch([1.0, 0.0, 0.0, 1.0, 1.0], [0, 0, 1, 1, 0], [False, False, False, True, True])
@@ -106,10 +107,13 @@ def test_entropies_in_single_precision_keep_the_rewards_dtype():
 
 @pytest.mark.parametrize("wrap", [Solved, Failed, NonEmpty, Mixed, EntropyWeighted])
 def test_a_choice_among_rows_takes_demonstrations_where_those_rows_do(wrap):
-    assert not wrap(Rollouts()).takes_demonstrations
-    assert wrap(Demonstrations()).takes_demonstrations
-    assert wrap(AnyOf((Rollouts(), wrap(Demonstrations())))).takes_demonstrations
-    assert wrap(lambda step: step.reward).takes_demonstrations  # nobody knows
+    assert not takes_demonstrations(wrap(Rollouts()))
+    assert takes_demonstrations(wrap(Demonstrations()))
+    assert takes_demonstrations(wrap(AnyOf((Rollouts(), wrap(Demonstrations())))))
+    assert not takes_demonstrations(wrap(AnyOf((Rollouts(), wrap(Rollouts())))))
+    # Nobody knows, also where another choice beside it says no.
+    assert takes_demonstrations(wrap(lambda step: step.reward))
+    assert takes_demonstrations(wrap(AnyOf((Rollouts(), lambda step: step.reward))))
 
 
 def test_an_entropy_weight_must_be_positive():

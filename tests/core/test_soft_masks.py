@@ -17,7 +17,7 @@ from core import (
     MixedBehavior,
     PhiMask,
     PolicyTokens,
-    SoftGate,
+    SoftClipMask,
     TokenLikelihood,
     TopEntropy,
     TruncatedImportance,
@@ -39,18 +39,20 @@ def test_a_soft_gate_is_the_derivative_of_a_scaled_sigmoid(positive, negative):
         tau = torch.tensor(tau, dtype=torch.float64)
         return 4 / tau * torch.sigmoid(tau * (ratio_of(row) - 1)) * row.credit
 
-    assert_is(estimator(SoftGate(positive, negative), BehaviorPolicy(), TokenLikelihood()), textbook, build())
+    assert_is(
+        estimator(SoftClipMask(positive, negative), BehaviorPolicy(), TokenLikelihood()), textbook, build()
+    )
 
 
 def test_a_soft_gate_trusts_an_unmoved_policy_fully_and_an_exploded_ratio_not_at_all():
     rows = build()
     ones = torch.ones_like(rows.advantage)
     policy = PolicyTokens(rows.logp)
-    gate = SoftGate(2.0, 3.0)
-    assert (gate(ones, ones, policy, rows.batch) == 1.0).all()
-    assert not gate(1e30 * ones, ones, policy, rows.batch).any()
+    mask = SoftClipMask(2.0, 3.0)
+    assert (mask(ones, ones, policy, rows.batch) == 1.0).all()
+    assert not mask(1e30 * ones, ones, policy, rows.batch).any()
     # e^-40 at a ratio of 41: what the difference 1 − σ would round to 0.
-    assert (gate(41 * ones, -ones, policy, rows.batch) > 0).all()
+    assert (mask(41 * ones, -ones, policy, rows.batch) > 0).all()
 
 
 def test_phi_weighs_by_the_product_of_probability_and_its_complement():
@@ -149,7 +151,7 @@ def test_a_product_may_hold_products():
 
 
 def test_a_product_of_one_is_that_mask():
-    for mask in (ClipMask(0.1, 0.2), PhiMask(), SoftGate(), TopEntropy(0.4)):
+    for mask in (ClipMask(0.1, 0.2), PhiMask(), SoftClipMask(), TopEntropy(0.4)):
         one, other = (estimator(each, BehaviorPolicy(), TokenLikelihood()) for each in (mask, AllOf((mask,))))
         assert torch.equal(gradient(one, build()), gradient(other, build()))
         assert torch.equal(objective(one, build()), objective(other, build()))
@@ -173,7 +175,7 @@ def test_a_product_needs_what_its_masks_need():
 
 
 @pytest.mark.parametrize(
-    "masks", [(ClipMask(), BoundMask(0.5, 2.0)), (SoftGate(), AllOf((PhiMask(), ClipMask())))]
+    "masks", [(ClipMask(), BoundMask(0.5, 2.0)), (SoftClipMask(), AllOf((PhiMask(), ClipMask())))]
 )
 def test_two_functions_of_the_ratio_are_refused(masks):
     with pytest.raises(ValueError, match="both bound the ratio, and the loss can hold only one"):
@@ -184,8 +186,8 @@ def test_two_functions_of_the_ratio_are_refused(masks):
     ("build", "message"),
     [
         (lambda: AllOf(()), r"AllOf.masks=\(\) trusts every token; use KeepAll"),
-        (lambda: SoftGate(positive=0.0), "SoftGate.positive=0 fades nothing out"),
-        (lambda: SoftGate(negative=-1.0), "SoftGate.negative=-1.0 must be"),
+        (lambda: SoftClipMask(positive=0.0), "SoftClipMask.positive=0 fades nothing out"),
+        (lambda: SoftClipMask(negative=-1.0), "SoftClipMask.negative=-1.0 must be"),
         (lambda: ExplorationMask(-0.5), "ExplorationMask.power=-0.5 must be"),
         (lambda: DivergenceMask(low=-0.1), "DivergenceMask.low=-0.1 must be"),
         (lambda: DivergenceMask(high=float("inf")), "DivergenceMask.high=inf must be"),
@@ -198,5 +200,5 @@ def test_arguments_that_make_no_sense_are_refused(build, message):
 
 
 def test_a_part_that_is_no_mask_is_refused_in_a_product():
-    with pytest.raises(TypeError, match=r"AllOf.masks: BehaviorPolicy\(\) is called with"):
+    with pytest.raises(TypeError, match=r"AllOf.masks\[1\]=BehaviorPolicy\(\) is called with"):
         AllOf((KeepAll(), BehaviorPolicy()))

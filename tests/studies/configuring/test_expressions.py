@@ -24,10 +24,21 @@ from core import (
     UniformShare,
     Unit,
 )
-from core.protocols import Advantage, Aggregation, Denominator, Gate, Likelihood, LossTerm, Mask, RowWeight
+from core.checks import options
+from core.protocols import (
+    KINDS,
+    Advantage,
+    Aggregation,
+    Denominator,
+    Gate,
+    Likelihood,
+    LossTerm,
+    Mask,
+    RowWeight,
+)
 from studies.catalog import UsageError
 from studies.configuring.expressions import files_in, read_part, write_part
-from studies.configuring.kinds import CALLED, HELD, PARTS, field_hints, makes, options
+from studies.configuring.kinds import HELD, PARTS, field_hints, makes
 
 SAMPLES = {
     "Mask": ClipMask(0.1, 0.3),
@@ -100,7 +111,7 @@ def test_every_dataclass_that_core_exports_is_a_part_or_holds_or_carries_them():
 def test_the_repr_of_every_part_reads_back_to_an_equal_part(name):
     instances = built(PARTS[name])
     for part in instances:
-        kinds = [kind for kind in (*CALLED, *HELD, LossTerm) if makes(type(part), kind)]
+        kinds = [kind for kind in (*KINDS, *HELD, LossTerm) if makes(type(part), kind)]
         assert kinds
         for kind in kinds:
             again = read_part(repr(part), kind)

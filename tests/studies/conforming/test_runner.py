@@ -15,7 +15,7 @@ from core.likelihoods import SequenceLikelihood, SequenceTokenLikelihood
 from core.masks import ClipMask, DualClipMask, TwoSidedClipMask
 from core.moving_denominators import ClippedRatio
 from core.returns import Gae
-from core.soft_masks import SoftGate
+from core.soft_masks import SoftClipMask
 from core.value_loss import ValueLoss
 from studies.conforming.cases import read_cases
 from studies.conforming.runner import Verdict, run_case
@@ -144,8 +144,8 @@ MUTATIONS = [
     (DualClipMask, "bounded", {"verl_vanilla", "verl_vanilla_seq_mean", "verl_gae"}),
     (TwoSidedClipMask, "__call__", {"trl_grpo_delta"}),
     (TwoSidedClipMask, "bounded", {"trl_grpo_delta"}),
-    (SoftGate, "__call__", {"trl_sapo"}),
-    (SoftGate, "bounded", {"trl_sapo"}),
+    (SoftClipMask, "__call__", {"trl_sapo"}),
+    (SoftClipMask, "bounded", {"trl_sapo"}),
     (BehaviorPolicy, "integral", {"trl_grpo_kl", "verl_vanilla"}),
     (ClippedRatio, "__call__", {"trl_cispo", "verl_cispo"}),
     (Constant, "__call__", {"trl_sft_nll", "trl_sft_dft"}),
