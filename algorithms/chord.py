@@ -7,8 +7,6 @@ each a mean over its own tokens.
 See On-Policy RL Meets Off-Policy Experts, Zhang et al., 2025 (https://arxiv.org/abs/2508.11408), eq. 5-8;
 GAC, Hu et al., 2026 (https://arxiv.org/abs/2605.26184), for the controller.
 Differs from the paper: demonstrations are those of the step's own questions, not a stream of their own.
-A part of `gac` is swapped in the term and in what its gate measures: `--set 'gac.imitate.mask=KeepAll()'
-'gac.*.gate.imitate.mask=KeepAll()'`.
 """
 
 from algorithms.estimators import clipped
@@ -76,6 +74,9 @@ def gac(
     *, start: float = 0.5, peak: float = 0.9, valley: float = 0.05, over: float = 0.4, clip: float = 0.2
 ) -> Algorithm:
     """Compose CHORD-φ with GAC's controller of μ in the schedule's place.
+
+    Its gate measures the terms' own estimators, so a part is swapped in both: `--set
+    'gac.imitate.mask=KeepAll()' 'gac.*.gate.imitate.mask=KeepAll()'`.
 
     Args:
         start: μ before the first step.

@@ -9,7 +9,7 @@ from typing import Any
 from algorithms import ALGORITHMS
 from studies.catalog import UsageError, known
 from studies.configuring.arguments import argument_types
-from studies.configuring.parts import overlap
+from studies.configuring.parts import is_call, overlap
 from studies.configuring.places import places, whole
 from studies.configuring.settings import parse_value, setting_types
 from studies.study import AlgorithmFunction, Arm, Study, told
@@ -46,7 +46,7 @@ def read_changes(study: Study, texts: Sequence[str]) -> Changes:
     for key, value in _pairs(texts).items():
         head, _, name = key.partition(".")
         if name and head in functions:
-            kept = parts if _names_part(functions[head], name) else arguments
+            kept = parts if _names_part(functions[head], name, value) else arguments
             kept.setdefault(head, {})[name] = value
         elif name and head not in GROUPS:
             raise UsageError(f"--set {key}: {_no_such_group(head, set(functions))}")
@@ -57,11 +57,16 @@ def read_changes(study: Study, texts: Sequence[str]) -> Changes:
     return Changes(settings, arguments, parts)
 
 
-def _names_part(algorithm: str | AlgorithmFunction, name: str) -> bool:
-    """Return whether a name is that of a part: with a dot; without one, where no argument is called so."""
+def _names_part(algorithm: str | AlgorithmFunction, name: str, value: str) -> bool:
+    """Return whether a name is that of a part: with a dot; without one, where no argument is called so.
+
+    Without a dot it is a term's, one of those composed or one that the value adds.
+    """
     function = ALGORITHMS.get(algorithm) if isinstance(algorithm, str) else algorithm
     if "." in name or function is None or name in argument_types(function):
         return "." in name
+    if is_call(value):
+        return True
     try:
         composed = function()
     except (ValueError, TypeError):  # told when the arm is composed

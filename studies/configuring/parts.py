@@ -12,7 +12,7 @@ from core import Algorithm, Curriculum
 from studies.catalog import PROJECT, UsageError, find_algorithm
 from studies.configuring.arguments import argument_types
 from studies.configuring.expressions import read_part, write_part
-from studies.configuring.places import Place, expanded, find_place, rebuilt, step, whole
+from studies.configuring.places import Place, expanded, find_place, new_term, rebuilt, step, whole
 from studies.configuring.settings import as_kind
 from studies.record import AlgorithmRecord
 
@@ -76,8 +76,7 @@ def swap_parts(
     parts: dict[str, object] = {}
     for swap in sorted(swaps, key=lambda swap: swap.path):
         try:
-            hint = find_place(algorithm, swap.path).hint
-            texts[swap.path], parts[swap.path] = _settled(swap.value, hint, folders)
+            texts[swap.path], parts[swap.path] = _placed(algorithm, swap, folders)
         except UsageError as error:
             raise UsageError(f"{swap}: {error}") from error
     entries = [(swap.path, swap) for swap in swaps]
@@ -103,6 +102,29 @@ def _refuse_overlaps(swaps: Sequence[Swap]) -> None:
 def overlap(path: str, other: str) -> bool:
     """Return whether one of two paths leads through the other."""
     return f"{path}.".startswith(f"{other}.") or f"{other}.".startswith(f"{path}.")
+
+
+def _placed(algorithm: Algorithm | Curriculum, swap: Swap, folders: Sequence[Path]) -> tuple[str, object]:
+    """Return the text and the part of a swap, or of a term that it adds."""
+    try:
+        place = find_place(algorithm, swap.path)
+    except UsageError as unknown:
+        added = new_term(algorithm, swap.path)
+        if added is None or not is_call(swap.value):
+            raise
+        try:
+            text, term = _settled(swap.value, added.hint, folders)
+        except UsageError as error:
+            raise UsageError(f"{unknown}; nor can it be a new term: {error}") from error
+        if getattr(term, "name", None) != added.name:
+            raise UsageError(f"the new term is to be called as its place is: name={added.name!r}") from None
+        return text, term
+    return _settled(swap.value, place.hint, folders)
+
+
+def is_call(value: object) -> bool:
+    """Return whether a value is a part, or a text that calls for one: `KlPenalty(0.1, …)`."""
+    return not isinstance(value, str) or "(" in value.strip()[1:]
 
 
 def _settled(value: object, hint: Any, folders: Sequence[Path]) -> tuple[str, object]:  # noqa: ANN401

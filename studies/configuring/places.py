@@ -5,6 +5,7 @@ reinforce.rows.gate.threshold               what a part holds; elements of a tup
 grpo.reinforce.mask                         in a curriculum the stage first, by its algorithm's name
 rollouts.prefix.length, aside.threshold     what the algorithm asks of rollouts; its side steps
 *.gate, reinforce.*.epsilon                 all places whose names match; * stands for any, dots included
+kl, grpo.kl                                 a name that no term has yet: a term to add to the algorithm
 """
 
 from __future__ import annotations
@@ -57,6 +58,19 @@ def find_place(algorithm: Algorithm | Curriculum, path: str) -> Place:
         names = ", ".join(inner.name for inner in places(place))
         raise UsageError(f"{said} is a whole algorithm; go on to one of its parts: {names}")
     return place
+
+
+def new_term(algorithm: Algorithm | Curriculum, path: str) -> Place | None:
+    """Return the place of a term that is yet to be added; None where a path leads into something else."""
+    *outer, name = path.split(".")
+    holder = whole(algorithm)
+    try:
+        for each in outer:
+            holder = step(holder, each, each)
+    except UsageError:
+        return None
+    fits = isinstance(holder.value, Algorithm) and name.isidentifier()
+    return Place(name, None, LossTerm) if fits else None
 
 
 def expanded(algorithm: Algorithm | Curriculum, pattern: str) -> list[str]:
@@ -133,7 +147,9 @@ def rebuilt(node: object, new: Mapping[str, object]) -> object:
         stages = [(stage, changed.pop(stage.algorithm.name, stage.algorithm)) for stage in node.stages]
         changed["stages"] = tuple(dataclasses.replace(stage, algorithm=each) for stage, each in stages)
     elif isinstance(node, Algorithm):
-        changed["terms"] = tuple(changed.pop(term.name, term) for term in node.terms)
+        terms = [changed.pop(term.name, term) for term in node.terms]
+        added = [changed.pop(name) for name in list(changed) if name not in ASKED]
+        changed["terms"] = (*terms, *added)
     elif isinstance(node, Term):
         four = {name: changed.pop(name) for name in FOUR if name in new}
         changed["estimator"] = dataclasses.replace(node.estimator, **four)

@@ -10,7 +10,9 @@ from core import (
     BehaviorPolicy,
     ClipMask,
     Curriculum,
+    Demonstrations,
     DynamicSampling,
+    EntropyBonus,
     GroupRelative,
     KeepAll,
     KlPenalty,
@@ -372,3 +374,43 @@ def test_a_record_is_completed_by_the_defaults_of_what_it_lacks():
     }
     assert completed({"train": {"stepz": 3}}) == {"train": {"stepz": 3}}
     assert completed({}) == {}
+
+
+def test_a_term_of_a_new_name_is_added_after_the_others():
+    anchor = KlPenalty(0.01, Rollouts(), SequenceMean(), name="anchor")
+    for value in (anchor, "KlPenalty(0.01, Rollouts(), SequenceMean(), name='anchor')"):
+        found = swap_parts(ALGORITHMS["grpo"](), [Swap("anchor", value), Swap("reinforce.mask", "KeepAll()")])
+        assert found.algorithm.terms[1] == anchor
+        assert found.algorithm.terms[0].estimator.mask == KeepAll()
+        assert build_algorithm(AlgorithmRecord("grpo", {}, found.texts)) == found.algorithm
+        assert "reference_logp" in found.algorithm.needs
+
+
+def test_a_term_is_added_to_a_stage_of_a_curriculum_and_to_steps_aside():
+    anchor = KlPenalty(0.01, Rollouts(), SequenceMean())
+    found = swapped("sft_then_grpo", ("grpo.kl", anchor))
+    assert [len(stage.algorithm.terms) for stage in found.stages] == [1, 2]
+    assert found.stages[1].algorithm.terms[1] == anchor
+    bonus = EntropyBonus(0.01, Demonstrations(), TokenMean())
+    assert swapped("relift", ("aside.algorithm.entropy", bonus)).aside.algorithm.terms[1] == bonus
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("reinforc", "ClipMask(0.2)", "did you mean reinforce.; nor can it be a new term: .*is no LossTerm"),
+        ("kl", "KlPenaltyy(0.1)", "known: .*; nor can it be a new term: .*did you mean KlPenalty"),
+        ("anchor", "KlPenalty(0.1, Rollouts(), TokenMean())", "to be called as its place is: name='anchor'"),
+        ("kl.weight", "0.1", "unknown part of grpo 'kl'; known: aside, reinforce, rollouts$"),
+        (
+            "reinforce.kl",
+            "KlPenalty(0.1, Rollouts(), TokenMean())",
+            "unknown part of reinforce .kl.; ",
+        ),
+        ("k-l", "KlPenalty(0.1, Rollouts(), TokenMean())", "unknown part of grpo 'k-l'; known: "),
+        ("value", "ValueLoss(Gae(), 1.0, Rollouts(), TokenMean())", "trains a critic that no term reads"),
+    ],
+)
+def test_a_term_that_cannot_be_added_is_refused_with_what_is_known(path, value, message):
+    with pytest.raises(UsageError, match=message):
+        swapped("grpo", (path, value))

@@ -1,10 +1,11 @@
+import dataclasses
 import hashlib
 import json
 
 import pytest
 
 from algorithms import ALGORITHMS
-from core import ClipMask, GroupRelative, KeepAll, Rollouts, ThresholdGate
+from core import ClipMask, GroupRelative, KeepAll, KlPenalty, Rollouts, SequenceMean, ThresholdGate
 from studies.catalog import PROJECT, UsageError, load_file
 from studies.configuring.changes import read_changes
 from studies.configuring.identity import check_identity, write_description
@@ -105,6 +106,16 @@ def test_set_swaps_parts_in_every_arm_of_the_algorithm_and_in_no_other():
         "hpt gate=0.25": swapped,
     }
     assert [found[name].arguments["gate"] for name in ("hpt gate=0.0", "hpt gate=0.25")] == [0.0, 0.25]
+
+
+def test_a_term_that_no_algorithm_composes_is_added_by_set_and_is_an_axis_of_a_grid():
+    anchor = KlPenalty(0.01, Rollouts(), SequenceMean())
+    added = records("grpo.kl=KlPenalty(0.01, Rollouts(), SequenceMean())")
+    assert build_algorithm(added["grpo"]).terms[1] == anchor
+    assert not added["hpt gate=0.0"].parts
+    arms = grid("grpo", parts={"kl": (anchor, dataclasses.replace(anchor, estimator="k1"))})
+    terms = [build_algorithm(record).terms[1] for record in records(of=study(*arms)).values()]
+    assert [term.estimator for term in terms] == ["k3", "k1"]
 
 
 def test_a_name_without_a_further_dot_is_an_argument_before_it_is_a_part():
