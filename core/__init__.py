@@ -50,6 +50,7 @@ from core.protocols import (
     Schedule,
     TokenChoice,
 )
+from core.provided import check_provided
 from core.returns import Gae, RewardToGo, token_rewards
 from core.rewards import ClippedReward, PenalizedByKl
 from core.rollouts import (
@@ -180,6 +181,7 @@ __all__ = [
     "Until",
     "ValueLoss",
     "Whitened",
+    "check_provided",
     "needs_of",
     "solve_rate",
     "surrogate",

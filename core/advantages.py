@@ -184,8 +184,13 @@ class GreedyBaseline:
 
 @dataclass(frozen=True)
 class Precomputed:
-    """Credit that was computed elsewhere:   Â_t = the step's `advantage`."""
+    """Credit that was computed elsewhere:   Â_t = the step's `advantage`.
 
+    Training computes none: for steps that were made and filled by hand, as other libraries' golden cases are.
+    """
+
+    needs: ClassVar[frozenset[str]] = frozenset({"advantage"})
+    plan_needs: ClassVar[frozenset[str]] = frozenset({"advantage"})
     per_token: ClassVar[bool] = True
     latex: ClassVar[str] = r"\hat{A}_t"
 

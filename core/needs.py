@@ -25,8 +25,7 @@ def parts_of(thing: object) -> Iterator[object]:
 def needs_of(*things: object, phase: str = "needs") -> frozenset[str]:
     """Return what `things` and all their parts read: the union of what they declare under `needs`.
 
-    Known names: rollouts, demonstrations, prefixes, entropy, behavior_logp, sampler_logp, reference_logp,
-    current_logp, current_entropy, value, greedy_reward.
+    What training can give is listed in core/provided.py.
 
     Args:
         things: Parts, terms or algorithms.

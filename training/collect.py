@@ -24,7 +24,7 @@ class Request:
     """What an algorithm asks for a step.
 
     Args:
-        needs: What it reads, by the names of core/needs.py.
+        needs: What it reads, by the names of core/provided.py.
         seed: Of the step's draws.
         plan: What it asks of the rollouts beyond plain samples.
         progress: Share of the stage's steps that are done.

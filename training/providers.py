@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from core import Algorithm, Curriculum
+from core import Algorithm, Curriculum, check_provided
 from training.engine import Engine
 from training.policy import ScoringPolicy, TokenScores
 from training.responses import ModelInputs, Response, collate, micro_batches
@@ -40,7 +40,8 @@ def needed(algorithm: Algorithm | Curriculum) -> frozenset[str]:
 
 
 def check_providers(models: Models, algorithm: Algorithm) -> None:
-    """Raise ValueError where an algorithm needs a model that is not there."""
+    """Raise ValueError where an algorithm needs a model that is not there, or what no model gives."""
+    check_provided(algorithm)
     needs = needed(algorithm)
     if "value" in needs and models.critic is None:
         raise ValueError(

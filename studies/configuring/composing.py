@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from core import Algorithm, Curriculum
+from core import Algorithm, Curriculum, check_provided
 from studies.catalog import PROJECT, UsageError, algorithm_reference, find_algorithm
 from studies.configuring.arguments import spell_out
 from studies.configuring.changes import Changes, advice, algorithm_label
@@ -41,6 +41,10 @@ def record_algorithm(arm: Arm, scale: Scale, changes: Changes) -> AlgorithmRecor
     for path, text in changes.parts.get(label, {}).items():
         swaps.append(Swap(path, text, f"--set {label}.{path}"))
     swapped = swap_parts(_composed(arm, scale, changes), swaps, (Path.cwd(), PROJECT))
+    try:
+        check_provided(swapped.algorithm)
+    except ValueError as error:
+        raise UsageError(": ".join([*map(str, swaps), str(error)])) from error
     return AlgorithmRecord(reference, _arguments(arm, scale, changes), swapped.texts)
 
 

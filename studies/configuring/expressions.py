@@ -97,6 +97,8 @@ class _Reader:
                 return -number
             case ast.Tuple(elts=items) | ast.List(elts=items):
                 return tuple(self.read(item, element_hint(hint, place)) for place, item in enumerate(items))
+            case ast.Name(id="nan" | "inf" as word):
+                raise UsageError(f"{word} is no finite number")
             case ast.Name(id=name):
                 thing = self._named(name, hint)
                 return self._called(thing, (), {}) if inspect.isclass(thing) else thing

@@ -76,9 +76,9 @@ def taken_by(hint: Any) -> str:  # noqa: ANN401
         elif option in PLAIN:
             told.append(option.__name__)
         else:
-            names = parts_of_kind(option)
-            own = "one of your own, path/to/file.py:name"
-            told.append(f"{option.__name__} ({', '.join(names)}; or {own})" if names else option.__name__)
+            names = ", ".join(parts_of_kind(option))
+            own = f"{names}; or one of your own, path/to/file.py:name"
+            told.append(f"{option.__name__} ({own if names else 'composed by functions, not by a text'})")
     return f"taken here: {' or '.join(told)}"
 
 

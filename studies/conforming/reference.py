@@ -89,7 +89,8 @@ def _check_given(composition: Composition, inputs: Options) -> None:
     if composition.advantage is not None and not (inputs.given("rewards") or inputs.given("token_rewards")):
         raise Inexpressible("input rewards is missing")
     algorithms = (piece.algorithm for piece in composition.pieces)
-    for need in sorted(needs_of(*algorithms, composition.advantage)):
+    computed = {"advantage"} if composition.advantage is not None else set()
+    for need in sorted(needs_of(*algorithms, composition.advantage) - computed):
         source = composition.policy if need == "entropy" else composition.step
         if getattr(source, need, "not a field of rows") is None:
             raise Inexpressible(f"an input is missing: the composition reads {need}")

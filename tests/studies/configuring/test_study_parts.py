@@ -343,3 +343,18 @@ def test_files_of_set_are_looked_for_from_where_one_stands_and_recorded_from_the
     gate = find_place(build_algorithm(record), "imitate.rows.gate").value
     with pytest.raises(NotImplementedError):
         gate(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("grpo.reinforce.advantage=Precomputed", "^arm 'grpo': --set grpo.reinforce.advantage=Precomputed: .*"
+         "'grpo' reads advantage, which training does not provide"),
+        ("grpo.reinforce.tokens=PrefixTokens", "trains on the tokens of prefixes, and its rollouts"),
+        ("hpt.aside=SideStep()", "taken here: SideStep .composed by functions, not by a text. or None"),
+        ("grpo.reinforce.mask=ClipMask(low=nan)", "ClipMask.low: nan is no finite number"),
+    ],
+)  # fmt: skip
+def test_what_no_run_could_provide_is_refused_before_it_starts(text, message):
+    with pytest.raises(UsageError, match=message):
+        resolved(text)
