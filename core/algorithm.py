@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -141,12 +142,19 @@ class Algorithm:
         """The one stage that this algorithm is."""
         return (Stage(self, 1.0),)
 
+    @cached_property
+    def _stateful(self) -> Mapping[str, Stateful]:
+        # A gate stands in several terms and advances once. Kept, since to ask each part takes as long as to
+        # plan a term.
+        return {repr(part): part for part in parts_of(self.terms) if isinstance(part, Stateful)}
+
     def plan(self, step: TokenBatch) -> StepPlan:
         """Decide, for all rows of all ranks at once, everything that depends on other rows."""
-        # A gate stands in several terms and advances once.
-        stateful = {repr(part): part for part in parts_of(self.terms) if isinstance(part, Stateful)}
-        memory = {name: part.advance(step, step.memory.get(name, {})) for name, part in stateful.items()}
-        step = dataclasses.replace(step, memory=memory)
+        memory = {
+            name: part.advance(step, step.memory.get(name, {})) for name, part in self._stateful.items()
+        }
+        if memory:
+            step = dataclasses.replace(step, memory=memory)
         return StepPlan(self.terms, tuple(term.plan(step) for term in self.terms), memory)
 
 
