@@ -1,9 +1,6 @@
 """GRPO whose ratio is bounded above for negative advantages too: dual clip, and two-sided clip.
 
 Term: the mask · BehaviorPolicy · GroupRelative · TokenLikelihood on rollouts, mean over rows of token means.
-See Mastering Complex Control in MOBA Games with Deep Reinforcement Learning, Ye et al., 2020
-(https://arxiv.org/abs/1912.09729), eq. 5; INTELLECT-2, Prime Intellect Team, 2025
-(https://arxiv.org/abs/2505.07291), sec. 4.1.
 """
 
 from algorithms.estimators import group_relative
@@ -23,7 +20,11 @@ def _terms(mask: Mask) -> tuple[Term]:
 
 
 def grpo_dual_clip(*, clip_low: float = 0.2, clip_high: float = 0.2, dual: float = 3.0) -> Algorithm:
-    """Compose GRPO with a dual clip.
+    """Compose GRPO with a dual clip: unlikely tokens of failed responses lose their gradient at a bound too.
+
+    See Mastering Complex Control in MOBA Games with Deep Reinforcement Learning, Ye et al., 2020
+    (https://arxiv.org/abs/1912.09729), eq. 5.
+    Differs from the paper: its PPO plays games with a critic's advantages; here they are the group's.
 
     Args:
         clip_low: Distance of the ratio's lower bound from 1.
@@ -34,7 +35,10 @@ def grpo_dual_clip(*, clip_low: float = 0.2, clip_high: float = 0.2, dual: float
 
 
 def grpo_two_sided_clip(*, clip_low: float = 0.2, clip_high: float = 0.2, delta: float = 4.0) -> Algorithm:
-    """Compose GRPO with a two-sided clip.
+    """Compose GRPO with a two-sided clip: the ratio is cut off above before it is clipped.
+
+    See INTELLECT-2, Prime Intellect Team, 2025 (https://arxiv.org/abs/2505.07291), sec. 4.1.
+    Differs from the paper: no KL to the reference policy (weight 0.001 there).
 
     Args:
         clip_low: Distance of the ratio's lower bound from 1.

@@ -4,8 +4,7 @@ Terms, weighted 1 − μ and μ:
   ClipMask · BehaviorPolicy · GroupRelative · TokenLikelihood on rollouts
   KeepAll or PhiMask · CurrentPolicy · Constant(1) · TokenLikelihood on demonstrations
 each a mean over its own tokens.
-See On-Policy RL Meets Off-Policy Experts, Zhang et al., 2025 (https://arxiv.org/abs/2508.11408), eq. 5-8;
-GAC, Hu et al., 2026 (https://arxiv.org/abs/2605.26184), for the controller.
+See On-Policy RL Meets Off-Policy Experts, Zhang et al., 2025 (https://arxiv.org/abs/2508.11408), eq. 5-8.
 Differs from the paper: demonstrations are those of the step's own questions, not a stream of their own.
 """
 
@@ -77,6 +76,8 @@ def gac(
 
     Its gate measures the terms' own estimators, so a part is swapped in both: `--set
     'gac.imitate.mask=KeepAll()' 'gac.*.gate.imitate.mask=KeepAll()'`.
+
+    See GAC, Hu et al., 2026 (https://arxiv.org/abs/2605.26184), for the controller.
 
     Args:
         start: μ before the first step.

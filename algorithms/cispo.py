@@ -2,9 +2,10 @@
 
 Term: KeepAll · ClippedRatio · GroupRelative · TokenLikelihood on rollouts, mean over tokens.
 See MiniMax-M1, Chen et al., 2025 (https://arxiv.org/abs/2506.13585), eq. 4-5.
-The paper states no bound; 5 is what ScaleRL, Khatri et al., 2025 (https://arxiv.org/abs/2510.13786), uses.
-Differs from the paper: Lv et al., 2025, table 1, writes a 0/1 mask with π_ref = π_old; no token is dropped
-here, since clip(ratio) · ∇ log π_θ is the gradient with π_ref = π_θ / clip(ratio).
+Differs from the paper: it states no upper bound; 5 is what ScaleRL, Khatri et al., 2025
+(https://arxiv.org/abs/2510.13786), uses.
+Differs from Lv et al., 2025, table 1: a 0/1 mask with π_ref = π_old, as they write it, would drop tokens;
+clip(ratio) · ∇ log π_θ drops none and is the gradient with π_ref = π_θ / clip(ratio).
 """
 
 from core import (

@@ -5,7 +5,7 @@ KeepAll in the mask's place and a KL penalty to the behavior policy on the covar
 See The Entropy Mechanism of Reinforcement Learning for Reasoning Language Models, Cui et al., 2025
 (https://arxiv.org/abs/2505.22617), eq. 10-13.
 Differs from the released code: covariances are taken over the whole step, where the code takes each
-micro-batch's; the tokens of Clip-Cov are drawn by a hash of their content, so that a step repeats exactly.
+micro-batch's.
 """
 
 from algorithms.estimators import group_relative
@@ -29,7 +29,10 @@ def clip_cov(
     clip_low: float = 0.2,
     clip_high: float = 0.2,
 ) -> Algorithm:
-    """Compose Clip-Cov.
+    """Compose Clip-Cov: a few of the covarying tokens lose their gradient.
+
+    Differs from the released code: the tokens are drawn by a hash of their content, so that a step repeats
+    exactly.
 
     Args:
         low: Smallest covariance of tokens that may be drawn.
@@ -44,7 +47,9 @@ def clip_cov(
 
 
 def kl_cov(*, share: float = 0.002, kl_weight: float = 1.0) -> Algorithm:
-    """Compose KL-Cov.
+    """Compose KL-Cov: the tokens that covary most are held to the behavior policy by a KL penalty.
+
+    Differs from the paper: covariances are those under the policy as the step is planned.
 
     Args:
         share: Share of all tokens, those of largest covariance, that are penalised.

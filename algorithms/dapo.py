@@ -2,8 +2,8 @@
 
 Term: ClipMask · BehaviorPolicy · GroupRelative · TokenLikelihood on rollouts, mean over tokens.
 See DAPO, Yu et al., 2025 (https://arxiv.org/abs/2503.14476), eq. 8-12.
-Differs from the paper: no length penalty in the reward (its eq. 13), and responses that were cut off are
-trained like others.
+Differs from the paper: no length penalty in the reward (its eq. 13), responses that were cut off are trained
+like others, and resampling ends after some rounds, with fewer questions.
 """
 
 from algorithms.estimators import clipped

@@ -3,8 +3,8 @@
 Term: KeepAll · CurrentPolicy · ActiveScaled(GroupRelative(no std)) · TokenLikelihood on rollouts, mean over
 tokens.
 See GPG, Chu et al., 2025 (https://arxiv.org/abs/2504.02546), eq. 7.
-Rows with a signal are those of groups with different rewards; verl counts those with a reward other than 0
-(`ActiveScaled(…, active="rewarded")`).
+Differs from verl: rows with a signal are those of groups with different rewards, where verl counts those with
+a reward other than 0 (`--set gpg.reinforce.advantage.active=rewarded`).
 """
 
 from core import (

@@ -3,10 +3,6 @@
 Term: ClipMask × the correction · BehaviorPolicy · GroupRelative · TokenLikelihood on rollouts, mean over rows
 of token means. The correction is the importance weight π_behavior/π_sampler of the token, truncated (TIS) or
 set to 0 outside its bounds (MIS).
-See Your Efficient RL Framework Secretly Brings You Off-Policy RL Training, Yao et al., 2025
-(https://fengyao.notion.site/off-policy-rl), for TIS; When Speed Kills Stability, Liu et al., 2025, for MIS of
-whole responses (`--set grpo_mis.reinforce.mask.masks.1.level=sequence`); IcePop, Ling Team, 2025
-(https://arxiv.org/abs/2510.18855), for MIS of tokens.
 """
 
 from algorithms.estimators import group_relative
@@ -28,7 +24,10 @@ def _terms(clip: Mask, correction: Mask) -> tuple[Term]:
 
 
 def grpo_tis(*, cap: float = 2.0, clip_low: float = 0.2, clip_high: float = 0.2) -> Algorithm:
-    """Compose GRPO with truncated importance sampling.
+    """Compose GRPO with truncated importance sampling of what the engine sampled.
+
+    See Your Efficient RL Framework Secretly Brings You Off-Policy RL Training, Yao et al., 2025
+    (https://fengyao.notion.site/off-policy-rl).
 
     Args:
         cap: Largest importance weight.
@@ -41,7 +40,11 @@ def grpo_tis(*, cap: float = 2.0, clip_low: float = 0.2, clip_high: float = 0.2)
 def grpo_mis(
     *, low: float = 0.0, high: float = 2.0, clip_low: float = 0.2, clip_high: float = 0.2
 ) -> Algorithm:
-    """Compose GRPO with masked importance sampling.
+    """Compose GRPO with masked importance sampling of what the engine sampled.
+
+    See When Speed Kills Stability, Liu et al., 2025, for whole responses (`--set
+    grpo_mis.reinforce.mask.masks.1.level=sequence`); IcePop, Ling Team, 2025
+    (https://arxiv.org/abs/2510.18855), for tokens.
 
     Args:
         low: Smallest importance weight of tokens that are kept; IcePop bounds it too, MIS only above.

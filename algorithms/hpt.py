@@ -3,8 +3,10 @@
 Terms, for questions above and at most the gate:
   KeepAll · BehaviorPolicy · GroupRelative(no std) · TokenLikelihood on rollouts
   KeepAll · CurrentPolicy · Constant(1) · TokenLikelihood on demonstrations
-See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), eq. 7-13. The released code and the equations train
-different things, so each is a function of its own: `hpt` is the code, `hpt_equations` the equations.
+See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), eq. 7-13.
+
+The released code and the equations train different things, so each is a function of its own: `hpt` is the
+code, `hpt_equations` the equations.
 """
 
 from algorithms.estimators import clipped, imitation, routed
@@ -24,8 +26,11 @@ def hpt(
 ) -> Algorithm:
     """Compose HPT as the released code trains it: no clip, no std, a token sum over a constant.
 
-    Differs from the released code: the mean over demonstration tokens is taken over the whole step, where
-    the code takes one a micro-batch, so that its weight depends on how rows were packed.
+    Differs from the paper: its eq. 11 clips the ratio, divides by the std and averages over rollouts, its
+    eq. 12 over the tokens of each demonstration (`hpt_equations`); and it has no entropy bonus.
+    Differs from the released code: the means over demonstration tokens and of the entropy are taken over the
+    whole step, where the code takes one a micro-batch, so that their weight depends on how rows were packed;
+    and the default `entropy_weight` is 0.0, where the code's is 0.001.
 
     Args:
         gate: γ; a question is imitated while its solve rate is at most this.
@@ -41,6 +46,11 @@ def hpt(
 
 def hpt_equations(*, gate: float = 0.0, sft_weight: float = 1.0, clip: float = 0.2) -> Algorithm:
     """Compose HPT as the paper's equations say: clip, std, and means over questions (eq. 11-13).
+
+    Differs from the paper: its sec. 4.5 says that a question with one solved rollout of 8 stays on-policy at
+    a gate of 1/8; by its eq. 10, and here, it is imitated. The objective is that of all questions of a step,
+    where its alg. 1 goes question by question.
+    Differs from the released code: that has neither clip nor std, other means and an entropy bonus (`hpt`).
 
     Args:
         gate: γ; a question is imitated while its solve rate is at most this.

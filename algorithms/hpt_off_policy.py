@@ -4,7 +4,9 @@ Terms as HPT's, but that questions at most the gate train their demonstrations b
   KeepAll · Unit · TotalReward · ShapedLikelihood
 See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), sec. 4.4 and table 5. No script of these experiments
 was released; the compositions are those of the code's two branches.
-Differs from the released code: the mean over demonstration tokens is taken over the whole step.
+Differs from the paper: no clip and no std of the rollouts, and token sums over a constant, as in the code.
+Differs from the released code: the mean of the entropy is taken over the whole step, where the code takes one
+a micro-batch; and the default `entropy_weight` is 0.0, where the code's is 0.001.
 """
 
 from algorithms.estimators import imitation, routed
@@ -56,6 +58,8 @@ def hpt_mix_on(
     length: int = 8192,
 ) -> Algorithm:
     """Compose HPT with imitation and LUFFY's off-policy gradient of the same demonstrations.
+
+    Differs from the released code: the mean over demonstration tokens is taken over the whole step too.
 
     Args:
         gate: γ of HPT; demonstrations are trained while the question's solve rate is at most this.

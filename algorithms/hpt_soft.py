@@ -2,7 +2,9 @@
 
 Terms as HPT's; α and β are read from a table over the solve rate instead of switched at a threshold.
 See Lv et al., 2025 (https://arxiv.org/abs/2509.04419), sec. 2.3, which proposes weighting estimators.
-Differs from the released code: its `soft` strategy computes such weights and never uses them.
+Differs from the paper: it only proposes to weigh estimators; the default tables are this project's own.
+Differs from the released code: its `soft` strategy computes such weights from other tables and never uses
+them.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,8 @@ See Learning to Reason under Off-Policy Guidance, Yan et al., 2025 (https://arxi
 eq. 5-8.
 Differs from the paper: no clip, no std, and a token sum over a constant, as its released code trains.
 Differs from the released code: a group is all rollouts of the question and its demonstration, where the code
-replaces one of the eight rollouts by the demonstration.
+replaces one of the eight rollouts by the demonstration; and the default `entropy_weight` is 0.0, where the
+code's is 0.001.
 """
 
 from algorithms.estimators import off_policy

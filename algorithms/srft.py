@@ -5,8 +5,18 @@ Terms, with w = scale · exp(± mean token entropy of the row):
   off-policy gradient of demonstrations, π_ref = 1
   log-likelihood of solved rollouts, w = 0.1 · exp(+H), and its negative of failed ones, weight 1
 See SRFT, Fu et al., 2025 (https://arxiv.org/abs/2506.19767); Lv et al., 2025
-(https://arxiv.org/abs/2509.04419), app. A.3. The re-implementation that Lv et al. compare with and the
-equations differ, so each is a function of its own: `srft` is that code, `srft_equations` the equations.
+(https://arxiv.org/abs/2509.04419), app. A.3.
+Differs from the paper: `srft` shapes π_ref = 1 and does not divide Â by the std, where table 1 of Lv et al.
+does the opposite; `srft_equations` follows the table.
+Differs from Lv et al.'s code: a group is all rollouts of the question and its demonstration, where the code
+replaces one of the eight rollouts by the demonstration; means are taken over the whole step, where the code
+takes one a micro-batch; and `srft`'s default `entropy_weight` is 0.0, where the code's is 0.001.
+Differs from the authors' code: followed is the re-implementation of Lv et al., not the code of Fu et al.,
+which reportedly weighs imitation by exp(+H), against its own paper's exp(−H), with the entropy of each token;
+told at second hand, and not checked here.
+
+The code of Lv et al. and their equations differ, so each is a function of its own: `srft` is the code,
+`srft_equations` the equations.
 """
 
 from algorithms.estimators import imitation, off_policy
@@ -72,6 +82,9 @@ def srft(
 
 def srft_equations(*, sft_weight: float = 0.5, positive_weight: float = 0.1) -> Algorithm:
     """Compose SRFT as Lv et al. write it: π_ref = 1 unshaped, Â with std, means over rows of token means.
+
+    Differs from Lv et al.'s code: that shapes the likelihood, does not divide by the std and sums over a
+    constant (`srft`).
 
     Args:
         sft_weight: Factor of exp(−H) in the weight of imitation.

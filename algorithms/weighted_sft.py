@@ -52,7 +52,9 @@ def f_alpha(*, alpha: float = 0.5) -> Algorithm:
 def trsft(*, floor: float = 0.1) -> Algorithm:
     """Compose trust-region SFT: imitation of likely tokens, fading linearly below a probability.
 
-    See Trust-Region Adaptive Policy Optimization, 2025 (https://arxiv.org/abs/2512.17636).
+    See Trust-Region Adaptive Policy Optimization, Su et al., 2025 (https://arxiv.org/abs/2512.17636).
+    Differs from the paper: it imitates prefixes that grow within a group, and reinforces what the policy
+    makes of them; here whole demonstrations are imitated, and nothing else is done.
 
     Args:
         floor: Probability from which on tokens are imitated in full.

@@ -36,7 +36,7 @@ class EntropyBonus:
     tokens: TokenChoice = EveryToken()
     name: str = "entropy"
 
-    latex: ClassVar[str] = r"%(weight)s\,H(\pi_\theta)"
+    latex: ClassVar[str] = r"%(weight)s\,H_t(\pi_\theta)"
 
     def __post_init__(self) -> None:
         check_range(self, "weight")

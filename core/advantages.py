@@ -47,7 +47,7 @@ class Outcome:
     failed: float = -1.0
 
     reads_outcome: ClassVar[bool] = True
-    latex: ClassVar[str] = r"%(solved)s\ \mathrm{if}\ r_i=1\ \mathrm{else}\ %(failed)s"
+    latex: ClassVar[str] = r"%(solved)s\ \mathrm{if}\ r_i=1\ \mathrm{else}\ {%(failed)s}"
 
     def __post_init__(self) -> None:
         check_range(self, "solved")
@@ -93,7 +93,8 @@ class GroupRelative:
         """The formula, with the standard deviation only where it is divided by, and over whom it is taken."""
         over = r"\mathrm{on}" if self.members == "rollouts" else r"\mathrm{on}\cup\mathrm{off}"
         centered = rf"r_i-\bar{{r}}_{{{over}}}"
-        return rf"({centered})/\sigma_{{{over}}}" if self.normalize_std else centered
+        added = "" if self.epsilon == 1e-6 else r"\;[\mathrm{epsilon}=%(epsilon)s]"
+        return rf"({centered})/\sigma_{{{over}}}{added}" if self.normalize_std else centered
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return each row's group-relative reward at its tokens."""
@@ -130,7 +131,7 @@ class LeaveOneOut:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
-    latex: ClassVar[str] = r"r_i-\frac{1}{n-1}\sum_{j\ne i}r_j"
+    latex: ClassVar[str] = r"r_i-\tfrac{1}{n_q-1}\sum_{j\ne i}r_j"
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return each row's reward less that of the others at its tokens."""

@@ -47,7 +47,7 @@ class TokenMean:
     See DAPO, Yu et al., 2025 (https://arxiv.org/abs/2503.14476), eq. 12.
     """
 
-    latex: ClassVar[str] = r"\tfrac{1}{\sum_j|y_j|}\sum_{i,t}"
+    latex: ClassVar[str] = r"\sum_{i,t}/\sum_j|y_j|"
 
     def __call__(self, selected: Bool[Tensor, " batch"], step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's factor."""
@@ -121,7 +121,7 @@ class QuestionMean:
 
     within_row: Literal["sum", "mean"] = "mean"
 
-    latex: ClassVar[str] = r"\mathbb{E}_q\,\tfrac{1}{n_q}\sum_i\mathrm{%(within_row)s}_t"
+    latex: ClassVar[str] = r"\mathbb{E}_q\,\tfrac{1}{n_q}\sum_i%(within_row)s_t"
 
     def __post_init__(self) -> None:
         check_fields(self)

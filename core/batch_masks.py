@@ -36,7 +36,7 @@ class TopEntropy:
 
     needs: ClassVar[frozenset[str]] = frozenset({"current_entropy"})
     plan_needs: ClassVar[frozenset[str]] = frozenset({"current_entropy"})
-    latex: ClassVar[str] = r"\mathbb{1}_{H_t\ge Q_{1-%(share)s}}"
+    latex: ClassVar[str] = r"\mathbf{1}_{H_t\ge Q_{1-%(share)s}}"
 
     def __post_init__(self) -> None:
         check_range(self, "share", 0.0, 1.0)
@@ -94,8 +94,9 @@ class ClipCovariance:
     needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "current_logp"})
     plan_needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "current_logp"})
     latex: ClassVar[str] = (
-        r"\mathbb{1}_{\mathrm{clip}[1-%(clip_low)s,\,1+%(clip_high)s]}"
-        r"\mathbb{1}_{\mathrm{cov}\notin(%(low)s,\,%(high)s)}"
+        r"\mathbf{1}_{\mathrm{clip}[1-%(clip_low)s,\,1+%(clip_high)s],\,t\notin S}"
+        r",\ \mathrm{where}\ S\ \mathrm{is}\ %(share)s\ \mathrm{of\ all,\ from}\ "
+        r"\mathrm{cov}_t\in(%(low)s,\,%(high)s)"
     )
 
     def __post_init__(self) -> None:
@@ -160,7 +161,7 @@ class TopCovariance:
 
     needs: ClassVar[frozenset[str]] = frozenset({"current_logp"})
     plan_needs: ClassVar[frozenset[str]] = frozenset({"current_logp"})
-    latex: ClassVar[str] = r"\mathbb{1}_{\mathrm{cov}\in\mathrm{top}\,%(share)s}"
+    latex: ClassVar[str] = r"\mathbf{1}_{\mathrm{cov}_t\in\mathrm{top}\,%(share)s}"
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -31,7 +31,7 @@ class BoundMask:
     low: float | None = None
     high: float | None = None
 
-    latex: ClassVar[str] = r"\mathbb{1}_{[%(low)s,\,%(high)s]}"
+    latex: ClassVar[str] = r"\mathbf{1}_{\rho\in[%(low)s,\,%(high)s]}"
 
     def __post_init__(self) -> None:
         check_bounds(self, 0.0)
@@ -87,7 +87,9 @@ class DivergenceMask:
     cap: float | None = 20.0
 
     needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp"})
-    latex: ClassVar[str] = r"\mathbb{1}_{D_{\mathrm{%(kind)s}}\in[-%(low)s,\,%(high)s]}"
+    latex: ClassVar[str] = (
+        r"\min(1,\,%(cap)s/\rho)\,\mathbf{1}_{\mathrm{clip}\,D_{%(kind)s}[-%(low)s,\,+%(high)s]}"
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -73,7 +73,8 @@ class GacGate:
 
     measures: ClassVar[tuple[str, ...]] = ("reinforce", "imitate")
     latex: ClassVar[str] = (
-        r"(1-\mu,\,\mu),\ \mu\to\frac{%(target)s\Delta^2+\sigma_r^2}{\Delta^2+\sigma_s^2+\sigma_r^2}"
+        r"(1-\mu,\,\mu),\ \mu\!:%(start)s\to(1-%(blend)s)\{%(prior)s\}"
+        r"+%(blend)s\,\tfrac{%(target)s\Delta^2+\sigma_r^2}{\Delta^2+\sigma_s^2+\sigma_r^2}"
     )
 
     def __post_init__(self) -> None:

@@ -82,7 +82,8 @@ class MaskedImportance:
     needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "sampler_logp"})
     rollouts_only: ClassVar[bool] = True
     latex: ClassVar[str] = (
-        r"w\,\mathbb{1}_{w\in[%(low)s,\,%(high)s]},\;w=\pi_{\mathrm{old}}/\pi_{\mathrm{sampler}}"
+        r"w\,\mathbf{1}_{w\in[%(low)s,\,%(high)s]}"
+        r",\ \mathrm{where}\ w=\pi_{\mathrm{old}}/\pi_{\mathrm{sampler}}"
     )
 
     def __post_init__(self) -> None:
@@ -117,7 +118,7 @@ class SequenceDivergenceMask:
 
     needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp"})
     latex: ClassVar[str] = (
-        r"\mathbb{1}_{\hat{A}\ge 0\,\lor\,\overline{\log(\pi_{\mathrm{old}}/\pi_\theta)}\le%(threshold)s}"
+        r"\mathbf{1}_{\hat{A}\ge 0\,\lor\,\overline{\log(\pi_{\mathrm{old}}/\pi_\theta)}\le%(threshold)s}"
     )
 
     def __post_init__(self) -> None:

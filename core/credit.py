@@ -115,7 +115,7 @@ class ActiveScaled:
     active: Literal["mixed", "rewarded"] = "mixed"
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
-    latex: ClassVar[str] = r"\frac{B}{B_{\mathrm{active}}}\left(%(advantage)s\right)"
+    latex: ClassVar[str] = r"\tfrac{B}{B_{\mathrm{active}}}\left(%(advantage)s\right)"
 
     def __post_init__(self) -> None:
         check_fields(self)

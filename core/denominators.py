@@ -98,7 +98,7 @@ class MixedBehavior:
     vocabulary: int
 
     needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp"})
-    latex: ClassVar[str] = r"\tfrac{1}{2}(\pi_\omega+\pi_{\mathrm{old}})"
+    latex: ClassVar[str] = r"\tfrac{3}{4}\pi_{\mathrm{old}}+\tfrac{1}{4}\cdot\tfrac{1}{%(vocabulary)s}"
 
     def __post_init__(self) -> None:
         check_range(self, "vocabulary", 1)

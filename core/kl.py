@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -19,7 +18,7 @@ from core.protocols import Aggregation, Likelihood, Mask, RowWeight, TokenChoice
 from core.tokens import EveryToken
 from core.types import Coefficients, PolicyTokens, TermPlan, TokenBatch
 
-Estimator = Literal["k1", "k2", "k3", "abs", "k1+", "k3+"]
+Estimator = Literal["k1", "k2", "k3", "abs", "k1+", "k3+", "abs+"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class KlPenalty:
     With L = log π_θ(y_t) − log π(y_t), k_t and its derivative by log π_θ(y_t) are
 
     k1: L, 1      k2: L²/2, L      k3: e^(−L) + L − 1, 1 − e^(−L)      abs: |L|, sign L
-    k1+, k3+: the value of k1 or k3, the derivative of k2
+    k1+, k3+, abs+: the value of k1, k3 or abs, the derivative of k2
 
     Where `ratio` is given, k_t is multiplied by that likelihood's ratio s_t to the behavior policy, and both
     are differentiated: ∇(s_t k_t) = s_t ∇k_t + k_t ∇s_t. With a token's ratio this is an unbiased gradient of
@@ -44,7 +43,7 @@ class KlPenalty:
         aggregation: How their tokens are averaged.
         estimator: Which estimator of the divergence.
         to: The other policy: the frozen anchor, or the one that sampled the rows.
-        limit: Largest |k_t|; beyond it the derivative is 0 (not that of k1+ and k3+). None: no limit.
+        limit: Largest |k_t|; beyond it the derivative is 0 (not that of k1+, k3+ and abs+). None: no limit.
         mask: Factor of each token's penalty; it sees π_θ/π as ratio and 1 as advantage.
         ratio: Whose ratio to the behavior policy weighs the token's penalty; None: 1.
         tokens: Which tokens of the rows.
@@ -62,9 +61,7 @@ class KlPenalty:
     tokens: TokenChoice = EveryToken()
     name: str = "kl"
 
-    latex: ClassVar[str] = (
-        r"-%(weight)s\,\mathrm{KL}_{\mathrm{%(estimator)s}}(\pi_\theta\|\pi_{\mathrm{%(to)s}})"
-    )
+    latex: ClassVar[str] = r"-%(weight)s\,\mathrm{KL}_{%(estimator)s}(\pi_\theta\|\pi_{%(to)s})"
 
     def __post_init__(self) -> None:
         check_range(self, "weight")
@@ -101,7 +98,7 @@ class KlPenalty:
         batch = plan.seen(batch)
         policy = policy.inside(batch.response_mask)
         distance, weight = self._distance(policy, batch), self._weight(plan, policy, batch)
-        value, slope = self._estimate(distance)
+        value, slope = estimate(self.estimator, distance, self.limit)
         if self.ratio is None:
             return Coefficients(_product(-weight, slope))
         token_ratio = policy.logp - batch.require("behavior_logp", self)
@@ -115,7 +112,7 @@ class KlPenalty:
             return policy.logp.new_zeros(())
         batch = plan.seen(batch)
         policy = policy.inside(batch.response_mask)
-        value, _ = self._estimate(self._distance(policy, batch))
+        value, _ = estimate(self.estimator, self._distance(policy, batch), self.limit)
         if self.ratio is not None:
             value = value * _ratio(self.ratio, policy.logp - batch.require("behavior_logp", self), batch)
         return _product(-self._weight(plan, policy, batch), value).sum()
@@ -133,28 +130,42 @@ class KlPenalty:
             stable = stable * plan.stable.to(dtype)
         return _product(plan.weight.to(dtype), stable)
 
-    def _estimate(
-        self, distance: Float[Tensor, "batch token"]
-    ) -> tuple[Float[Tensor, "batch token"], Float[Tensor, "batch token"]]:
-        value, slope = _estimate(self.estimator.removesuffix("+"), distance)
-        limit = math.inf if self.limit is None else self.limit
+
+class Estimate(NamedTuple):
+    """An estimator of the divergence at each token."""
+
+    value: Float[Tensor, "batch token"]
+    slope: Float[Tensor, "batch token"]
+    """Its derivative by log π_θ."""
+
+
+def estimate(
+    estimator: Estimator, distance: Float[Tensor, "batch token"], limit: float | None = None
+) -> Estimate:
+    """Return an estimator of the divergence; `KlPenalty` has the table.
+
+    Args:
+        estimator: Which one.
+        distance: L, in nats.
+        limit: Largest |value|; None: no limit.
+    """
+    value, slope = _unlimited(estimator.removesuffix("+"), distance)
+    if limit is not None:
         slope = torch.where(value.abs() <= limit, slope, 0.0)
-        return value.clamp(-limit, limit), distance if self.estimator.endswith("+") else slope
+        value = value.clamp(-limit, limit)
+    return Estimate(value, distance if estimator.endswith("+") else slope)
 
 
-def _estimate(
-    kind: str, distance: Float[Tensor, "batch token"]
-) -> tuple[Float[Tensor, "batch token"], Float[Tensor, "batch token"]]:
-    """Return an estimator's value at the log-ratio, and its derivative."""
+def _unlimited(kind: str, distance: Float[Tensor, "batch token"]) -> Estimate:
     if kind == "k1":
-        return distance, torch.ones_like(distance)
+        return Estimate(distance, torch.ones_like(distance))
     if kind == "k2":
-        return distance.square() / 2, distance
+        return Estimate(distance.square() / 2, distance)
     if kind == "k3":
         # e^(−L) − 1: exact near L = 0, where the value is L²/2.
         above = torch.expm1(-distance)
-        return above + distance, -above
-    return distance.abs(), distance.sign()
+        return Estimate(above + distance, -above)
+    return Estimate(distance.abs(), distance.sign())
 
 
 def _ratio(

@@ -17,7 +17,7 @@ from core.types import TokenBatch
 class TokenLikelihood:
     """Every token carries its own ratio:   ∇π_θ(y_t)/π_ref(y_t)."""
 
-    latex: ClassVar[str] = r"\nabla\pi_\theta(y_t)"
+    latex: ClassVar[str] = r"\nabla\rho_t"
 
     def __call__(
         self,
@@ -49,7 +49,7 @@ class SequenceLikelihood:
     """
 
     row_advantage: ClassVar[bool] = True
-    latex: ClassVar[str] = r"\nabla\pi_\theta(y)^{1/|y|}"
+    latex: ClassVar[str] = r"\nabla\rho(y)^{1/|y|}"
 
     def __call__(
         self,
@@ -81,7 +81,7 @@ class SequenceTokenLikelihood:
     See Group Sequence Policy Optimization, Zheng et al., 2025 (https://arxiv.org/abs/2507.18071), eq. 13.
     """
 
-    latex: ClassVar[str] = r"\mathrm{sg}[\pi_\theta(y)^{1/|y|}]\,\nabla\log\pi_\theta(y_t)"
+    latex: ClassVar[str] = r"\mathrm{sg}[\rho(y)^{1/|y|}]\,\nabla\log\pi_\theta(y_t)"
 
     def __call__(
         self,
@@ -114,7 +114,7 @@ class ResponseLikelihood:
     """
 
     row_advantage: ClassVar[bool] = True
-    latex: ClassVar[str] = r"\nabla\pi_\theta(y)"
+    latex: ClassVar[str] = r"\nabla\rho(y)"
 
     def __call__(
         self,

@@ -48,7 +48,7 @@ class ClipMask:
     low: float = 0.2
     high: float = 0.2
 
-    latex: ClassVar[str] = r"\mathbb{1}_{\mathrm{clip}[1-%(low)s,\,1+%(high)s]}"
+    latex: ClassVar[str] = r"\mathbf{1}_{\mathrm{clip}[1-%(low)s,\,1+%(high)s]}"
 
     def __post_init__(self) -> None:
         check_range(self, "low", 0.0, 1.0)
@@ -98,7 +98,9 @@ class DualClipMask:
     high: float = 0.2
     dual: float = 3.0
 
-    latex: ClassVar[str] = r"\mathbb{1}_{\mathrm{dual}[1-%(low)s,\,1+%(high)s,\,%(dual)s]}"
+    latex: ClassVar[str] = (
+        r"\mathbf{1}_{\mathrm{clip}[1-%(low)s,\,1+%(high)s],\,\rho\le%(dual)s\ \mathrm{if}\ \hat{A}<0}"
+    )
 
     def __post_init__(self) -> None:
         check_range(self, "low", 0.0, 1.0)
@@ -147,12 +149,18 @@ class TwoSidedClipMask:
     high: float = 0.2
     delta: float = 4.0
 
-    latex: ClassVar[str] = r"\mathbb{1}_{\mathrm{clip}[1-%(low)s,\,1+%(high)s],\,r\le%(delta)s}"
-
     def __post_init__(self) -> None:
         check_range(self, "low", 0.0, 1.0)
         check_range(self, "high", 0.0)
         check_range(self, "delta", 0.0)
+
+    @property
+    def latex(self) -> str:
+        """The formula; with a δ inside the clip, which of the two bounds is the outer one is told."""
+        high, outer = "1+%(high)s", "%(delta)s"
+        if self.delta < 1.0 + self.high:
+            high, outer = rf"\min({high},\,{outer})", rf"\max({high},\,{outer})"
+        return rf"\mathbf{{1}}_{{\mathrm{{clip}}[1-%(low)s,\,{high}],\,\rho\le{outer}}}"
 
     def __call__(
         self,

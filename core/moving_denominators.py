@@ -113,7 +113,7 @@ class ClippedRatio:
     to: Literal["behavior", "reference"] = "behavior"
     level: Level = "token"
 
-    latex: ClassVar[str] = r"\pi_\theta/\mathrm{clip}(\rho,\,%(low)s,\,%(high)s)"
+    latex: ClassVar[str] = r"\pi_\theta/\mathrm{clip}(\pi_\theta/\pi_{%(to)s},\,%(low)s,\,%(high)s)"
 
     def __post_init__(self) -> None:
         check_bounds(self, 0.0)
@@ -149,7 +149,7 @@ class Detached:
 
     denominator: Denominator
 
-    latex: ClassVar[str] = r"\mathrm{sg}[%(denominator)s]"
+    latex: ClassVar[str] = r"%(denominator)s,\ \mathrm{sg}[\rho]"
 
     def __post_init__(self) -> None:
         check_fields(self)

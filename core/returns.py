@@ -69,10 +69,14 @@ class RewardToGo:
     gamma: float = 1.0
 
     per_token: ClassVar[bool] = True
-    latex: ClassVar[str] = r"\sum_{s\ge t}%(gamma)s^{s-t}r_s"
 
     def __post_init__(self) -> None:
         check_range(self, "gamma", 0.0, 1.0)
+
+    @property
+    def latex(self) -> str:
+        """The formula, without the discount where there is none."""
+        return r"\sum_{s\ge t}r_s" if self.gamma == 1.0 else r"\sum_{s\ge t}%(gamma)s^{s-t}r_s"
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
         """Return the reward-to-go at response tokens."""

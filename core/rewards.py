@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from core.checks import check_fields, check_range
+from core.kl import estimate
 from core.pairs import declares
 from core.protocols import Advantage
 from core.returns import Returns, last_token, token_rewards
@@ -37,9 +38,11 @@ def _returns(advantage: Advantage, step: TokenBatch) -> Float[Tensor, "batch tok
 class PenalizedByKl:
     """The wrapped advantage of rewards that were lowered by the distance from the reference policy.
 
-    r′_t = r_t − weight · (log π_behavior(y_t) − log π_reference(y_t)),   r′ᵢ = rᵢ − weight · Σ_t (…)
+    r′_t = r_t − weight · k_t,   r′ᵢ = rᵢ − weight · Σ_t k_t
+    k1: k_t = L      k2: L²/2      k3: e^(−L) + L − 1      abs: |L|
 
-    over the tokens that were sampled; of given ones, prefixes and demonstrations, the sum estimates nothing.
+    with L = log π_behavior(y_t) − log π_reference(y_t), over the tokens that were sampled; of given ones,
+    prefixes and demonstrations, the sum estimates nothing.
 
     See Fine-Tuning Language Models from Human Preferences, Ziegler et al., 2019
     (https://arxiv.org/abs/1909.08593), eq. 2.
@@ -47,20 +50,27 @@ class PenalizedByKl:
     Args:
         advantage: What is computed from the lowered rewards.
         weight: Reward a nat.
+        estimator: Which estimator of the divergence.
+        limit: Largest |k_t|; None: no limit.
     """
 
     advantage: Advantage
     weight: float
+    estimator: Literal["k1", "k2", "k3", "abs"] = "k1"
+    limit: float | None = None
 
     needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "reference_logp"})
     plan_needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "reference_logp"})
     latex: ClassVar[str] = (
-        r"%(advantage)s,\ r_t\!-\!%(weight)s\log\tfrac{\pi_{\mathrm{old}}}{\pi_{\mathrm{ref}}}"
+        r"%(advantage)s,\ r_t\!\leftarrow\! r_t-%(weight)s"
+        r"\,\mathrm{KL}_{%(estimator)s}(\pi_{\mathrm{old}}\|\pi_{\mathrm{reference}})"
     )
 
     def __post_init__(self) -> None:
         check_fields(self)
         check_range(self, "weight")
+        if self.limit is not None:
+            check_range(self, "limit", 0.0)
         _check_rewards(self, self.advantage)
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
@@ -74,7 +84,8 @@ class PenalizedByKl:
     def _lowered(self, step: TokenBatch) -> TokenBatch:
         distance = step.require("behavior_logp", self) - step.require("reference_logp", self)
         sampled = SampledTokens()(step) & ~step.is_demonstration[:, None]
-        penalty = torch.where(sampled, self.weight * distance.to(step.reward.dtype), 0.0)
+        divergence = estimate(self.estimator, distance.to(step.reward.dtype), self.limit).value
+        penalty = torch.where(sampled, self.weight * divergence, 0.0)
         return dataclasses.replace(
             step, token_reward=token_rewards(step) - penalty, reward=step.reward - penalty.sum(dim=1)
         )
@@ -96,7 +107,7 @@ class ClippedReward:
     low: float
     high: float
 
-    latex: ClassVar[str] = r"%(advantage)s,\ r\in[%(low)s,\,%(high)s]"
+    latex: ClassVar[str] = r"%(advantage)s,\ r_i\!\leftarrow\!\mathrm{clip}(r_i,\,%(low)s,\,%(high)s)"
 
     def __post_init__(self) -> None:
         check_fields(self)

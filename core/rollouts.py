@@ -103,7 +103,7 @@ class DynamicSampling:
 
     rounds: int = 10
 
-    latex: ClassVar[str] = r"0<P_{q}<1"
+    latex: ClassVar[str] = r"\sigma_{\mathrm{on}}>0\ \mathrm{after\ at\ most}\ %(rounds)s\ \mathrm{rounds}"
 
     def __post_init__(self) -> None:
         check_range(self, "rounds", 1)

@@ -29,10 +29,14 @@ class Rollouts:
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
     takes_demonstrations: ClassVar[bool] = False
-    latex: ClassVar[str] = r"y\sim\pi_{\mathrm{old}}\;%(gate)s"
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    @property
+    def latex(self) -> str:
+        """The formula, with a gate's α before it."""
+        return r"y\sim\pi_{\mathrm{old}}" if self.gate is None else r"\alpha\,[y\sim\pi_{\mathrm{old}}]"
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
@@ -48,10 +52,14 @@ class Demonstrations:
 
     needs: ClassVar[frozenset[str]] = frozenset({"demonstrations"})
     takes_demonstrations: ClassVar[bool] = True
-    latex: ClassVar[str] = r"y\sim\mathcal{D}\;%(gate)s"
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+    @property
+    def latex(self) -> str:
+        """The formula, with a gate's β before it."""
+        return r"y\sim\mathcal{D}" if self.gate is None else r"\beta\,[y\sim\mathcal{D}]"
 
     def __call__(self, step: TokenBatch) -> Float[Tensor, " batch"]:
         """Return each row's weight."""
@@ -65,7 +73,7 @@ class AnyOf:
 
     choices: tuple[RowWeight, ...]
 
-    latex: ClassVar[str] = r"\bigcup\{%(choices)s\}"
+    latex: ClassVar[str] = r"%(choices)s"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -84,7 +92,7 @@ class Solved:
 
     rows: RowWeight
 
-    latex: ClassVar[str] = r"%(rows)s,\ r=1"
+    latex: ClassVar[str] = r"%(rows)s,\ r_i=1"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -100,7 +108,7 @@ class Failed:
 
     rows: RowWeight
 
-    latex: ClassVar[str] = r"%(rows)s,\ r\ne 1"
+    latex: ClassVar[str] = r"%(rows)s,\ r_i\ne 1"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -116,7 +124,7 @@ class NonEmpty:
 
     rows: RowWeight
 
-    latex: ClassVar[str] = r"%(rows)s,\ |y|>0"
+    latex: ClassVar[str] = r"%(rows)s,\ |y_i|>0"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -139,7 +147,7 @@ class Mixed:
     rows: RowWeight
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
-    latex: ClassVar[str] = r"%(rows)s,\ \sigma_r>0"
+    latex: ClassVar[str] = r"%(rows)s,\ \sigma_{\mathrm{on}}>0"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -172,7 +180,7 @@ class EntropyWeighted:
 
     needs: ClassVar[frozenset[str]] = frozenset({"current_entropy"})
     plan_needs: ClassVar[frozenset[str]] = frozenset({"current_entropy"})
-    latex: ClassVar[str] = r"%(scale)s\,e^{%(sign)s H}\,[%(rows)s]"
+    latex: ClassVar[str] = r"%(scale)s\,e^{%(sign)sH_i}\,[%(rows)s]"
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -35,7 +35,9 @@ class GeometricLikelihood:
 
     row_advantage: ClassVar[bool] = True
     latex: ClassVar[str] = (
-        r"\nabla\prod_t\mathrm{clip}(\pi_\theta(y_t),\,e^{-%(low)s},\,e^{%(high)s})^{1/|y|}"
+        r"\nabla\prod_t\bar{\rho}_t^{1/|y|},\ \mathrm{where}\ "
+        r"\bar{\rho}_t=\min(\rho_t,\,e^{%(high)s})\ \mathrm{if}\ \hat{A}>0,"
+        r"\ \max(\rho_t,\,e^{-%(low)s})\ \mathrm{if}\ \hat{A}<0"
     )
 
     def __post_init__(self) -> None:
@@ -80,7 +82,7 @@ class ShapedLikelihood:
 
     gamma: float = 0.1
 
-    latex: ClassVar[str] = r"\nabla\frac{u}{u+%(gamma)s},\;u=\pi_\theta(y_t)"
+    latex: ClassVar[str] = r"\nabla[\rho_t/(\rho_t+%(gamma)s)]"
 
     def __post_init__(self) -> None:
         check_range(self, "gamma", 0.0)

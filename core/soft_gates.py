@@ -38,7 +38,9 @@ class HysteresisGate:
     imitate: float = 1.0
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
-    latex: ClassVar[str] = r"P_{q}\!\uparrow\,>%(high)s\ /\ \downarrow\,\le%(low)s"
+    latex: ClassVar[str] = (
+        r"(%(reinforce)s,\,0)\ \mathrm{once}\ P_q>%(high)s,\ (0,\,%(imitate)s)\ \mathrm{once}\ P_q\le%(low)s"
+    )
 
     def __post_init__(self) -> None:
         check_range(self, "low")
@@ -85,7 +87,7 @@ class TableGate:
     imitate: tuple[float, ...]
 
     needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
-    latex: ClassVar[str] = r"\alpha(P),\ \beta(P)"
+    latex: ClassVar[str] = r"([%(reinforce)s],\,[%(imitate)s])\ \mathrm{interpolated\ at}\ P_q"
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -134,7 +136,7 @@ class EntropyGate:
 
     needs: ClassVar[frozenset[str]] = frozenset({"demonstrations", "current_entropy"})
     plan_needs: ClassVar[frozenset[str]] = frozenset({"current_entropy"})
-    latex: ClassVar[str] = r"(%(reinforce)s,\,%(imitate)s\,e^{%(sign)s H_q})"
+    latex: ClassVar[str] = r"(%(reinforce)s,\,%(imitate)s\,e^{%(sign)sH_q})"
 
     def __post_init__(self) -> None:
         check_range(self, "reinforce", 0.0)

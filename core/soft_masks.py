@@ -33,7 +33,10 @@ class SoftClipMask:
     positive: float = 1.0
     negative: float = 1.05
 
-    latex: ClassVar[str] = r"4\sigma(1-\sigma)_{\tau^{+}=%(positive)s,\,\tau^{-}=%(negative)s}"
+    latex: ClassVar[str] = (
+        r"4s(1-s),\ \mathrm{where}\ s=\mathrm{sigmoid}(\tau(\rho-1)),"
+        r"\ \tau=%(positive)s\ \mathrm{if}\ \hat{A}>0\ \mathrm{else}\ %(negative)s"
+    )
 
     def __post_init__(self) -> None:
         for field in ("positive", "negative"):
@@ -79,7 +82,7 @@ class PhiMask:
     (CHORD-φ).
     """
 
-    latex: ClassVar[str] = r"\phi"
+    latex: ClassVar[str] = r"\pi_\theta(1-\pi_\theta)"
 
     def __call__(
         self,

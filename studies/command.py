@@ -20,12 +20,14 @@ class Command:
     again.
     """
 
-    study: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME_OR_FILE")] = ""
+    study: Annotated[
+        tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME_OR_FILE", help_behavior_hint="")
+    ] = ""
     """Name of a study (see --list), or path of a Python file that defines STUDY."""
     scale: str = "tiny"
     """Name of a scale (see --list), or path of a Python file that defines SCALE."""
-    seeds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """Run seeds 0 to N-1; the study's own seeds if not given."""
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
+    """Run seeds 0 to N-1 instead of the study's own."""
     workers: int = 1
     """Runs at once, each in a process of its own."""
     dry_run: bool = False
@@ -33,13 +35,14 @@ class Command:
     set: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], tyro.conf.arg(metavar="KEY=VALUE ...")
     ] = ()
-    """Change settings (train.steps=10), an algorithm's arguments (grpo.clip_low=0.1) or its parts
-    (hpt.reinforce.mask=ClipMask(0.2), hpt.reinforce.rows.gate.threshold=0.25; * matches any names, so that
-    hpt.*.gate=... sets the gate wherever it stands); may be repeated."""
+    """Change settings (train.steps=10), an algorithm's arguments (grpo.clip_low=0.1),
+    its parts ('hpt.reinforce.mask=ClipMask(0.2)', hpt.reinforce.rows.gate.threshold=0.25),
+    or add a term ('hpt.kl=KlPenalty(0.01, Rollouts(), TokenMean())').
+    A * matches any names: 'hpt.*.gate=...' sets the gate wherever it stands. May be repeated."""
     results: Path = Path("results")
     """Folder for results; the study's own folder lies in it."""
     list: bool = False
-    """Show studies, scales and algorithms."""
+    """Show studies, scales, algorithms and parts."""
 
     @property
     def changes(self) -> tuple[str, ...]:

@@ -30,10 +30,12 @@ class Command:
     out of scope, with the reason; that is no failure.
     """
 
-    files: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILE ...")]
-    """JSON files of cases: an object with a list `cases`, and a field `options` that says whose options they
-    use (trl, verl or reference)."""
-    output: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    files: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILE ...", help_behavior_hint="")
+    ]
+    """JSON files of cases: an object with a list `cases`,
+    and a field `options` that says whose options they use (trl, verl or reference)."""
+    output: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Write the table as table.md and table.csv into a folder, such as results/conformance."""
 
     def again(self) -> str:

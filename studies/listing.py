@@ -2,43 +2,93 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import textwrap
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from algorithms import ALGORITHMS
-from core.protocols import KINDS
+from core import Algorithm, Curriculum
+from core.protocols import KINDS, LossTerm
 from studies.catalog import SCALES, STUDIES, find_scale, find_study
-from studies.configuring.kinds import parts_of_kind
-from studies.configuring.places import places, whole
+from studies.configuring.kinds import HELD, PARTS, parts_of_kind
+from studies.configuring.places import ASKED, places, whole
 from studies.configuring.resolve import Resolved
 from studies.directories import run_directory, run_state
 
+WIDTH = 100
+
 
 def listing() -> str:
-    """Return all studies, scales and algorithms."""
-    lines = ["Studies"]
-    for name in STUDIES:
-        study = find_study(name)
-        lines.append(f"  {name:20} {study.title}: {len(study.arms)} arms x {len(study.seeds)} seeds")
-    lines += ["", "Scales"]
-    for name in SCALES:
-        scale = find_scale(name)
-        lines.append(f"  {name:20} {scale.policy}, {scale.train.steps} steps")
-    lines += ["", "Algorithms, with the arguments that --set takes, and what holds the parts that it swaps"]
-    for name, function in ALGORITHMS.items():
-        arguments = ", ".join(
-            f"{parameter.name}={parameter.default}"
-            for parameter in inspect.signature(function).parameters.values()
-        )
-        held = ", ".join(place.name for place in places(whole(function())))
-        lines.append(f"  {name:20} {arguments}{'; ' if arguments else ''}{held}")
-    lines += [
-        "",
-        "Parts, by their kinds: --set 'hpt.reinforce.mask=ClipMask(0.2)', 'hpt.reinforce.mask.low=0.3'",
-    ]
-    for kind in KINDS:
-        lines.append(f"  {kind.__name__:20} {', '.join(parts_of_kind(kind))}")
-    return "\n".join(lines)
+    """Return all studies, scales, algorithms and parts."""
+    return "\n".join([*_studies(), "", *_scales(), "", *_algorithms(), "", *_parts()])
+
+
+def _studies() -> Iterator[str]:
+    yield "Studies"
+    studies = {name: find_study(name) for name in STUDIES}
+    yield from _table(
+        {name: f"{s.title}: {len(s.arms)} arms x {len(s.seeds)} seeds" for name, s in studies.items()}
+    )
+
+
+def _scales() -> Iterator[str]:
+    yield "Scales"
+    scales = {name: find_scale(name) for name in SCALES}
+    yield from _table({name: f"{s.policy}, {s.train.steps} steps" for name, s in scales.items()})
+
+
+def _algorithms() -> Iterator[str]:
+    yield "Algorithms: the arguments that --set takes; the terms whose parts it swaps, or the stages"
+    yield f"  (every algorithm, a stage too, has parts under {' and '.join(ASKED)} as well)"
+    yield from _table({name: _algorithm(function) for name, function in ALGORITHMS.items()})
+
+
+def _algorithm(function: Callable[..., Algorithm | Curriculum]) -> str:
+    parameters = inspect.signature(function).parameters.values()
+    arguments = ", ".join(f"{each.name}={each.default}" for each in parameters)
+    held = ", ".join(place.name for place in places(whole(function())) if place.name not in ASKED)
+    return f"{arguments}; {held}" if arguments else held
+
+
+def _parts() -> Iterator[str]:
+    yield "Parts, by their kinds, with their fields and the defaults"
+    yield "  (--set 'hpt.reinforce.mask=ClipMask(0.2)' swaps one, hpt.reinforce.mask.low=0.3 sets a field)"
+    kinds = {kind.__name__: parts_of_kind(kind) for kind in (*KINDS, LossTerm)}
+    kinds["held by others"] = [part.__name__ for part in HELD]
+    for kind, names in kinds.items():
+        yield f"  {kind}"
+        for name in names:
+            yield from _wrapped(written(PARTS[name]), "    ", " " * 8)
+
+
+def written(part: type) -> str:
+    """Return how a part is written: with all its fields, and their defaults where they have one."""
+    said = []
+    for each in dataclasses.fields(part):
+        given = each.default is not dataclasses.MISSING
+        if given and each.name == "name":
+            continue  # a term's, which --set takes from the place where it is put
+        said.append(f"{each.name}={each.default!r}" if given else each.name)
+    return f"{part.__name__}({', '.join(said)})"
+
+
+def _table(rows: Mapping[str, str]) -> Iterator[str]:
+    width = max(map(len, rows)) + 2
+    for name, said in rows.items():
+        yield from _wrapped(said, f"  {name:{width}}", " " * (width + 2))
+
+
+def _wrapped(text: str, indent: str, hanging: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def plan(resolved: Resolved, folder: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 
 from algorithms import ALGORITHMS
-from core import Algorithm, Gae, GroupRelative, RewardToGo, TotalReward, Whitened, needs_of
+from core import Algorithm, Demonstrations, Gae, RewardToGo, TotalReward, Whitened, needs_of
 from core.protocols import Advantage, LossTerm
 from studies.conforming.cases import Case
 from studies.conforming.composition import Composition, Piece, rows_of
@@ -29,7 +29,8 @@ from studies.conforming.reference_losses import (
     read_mixed_loss,
     read_policy_loss,
 )
-from studies.conforming.reference_rows import Flagged, PastTheEnd, RewardSign
+from studies.conforming.reference_options import by_argument, teacher_of
+from studies.conforming.reference_rows import Flagged, PastTheEnd, RewardSign, RoundedGroup
 from studies.conforming.reference_steps import training_step
 
 LOGGED = frozenset(
@@ -60,13 +61,14 @@ def compose(case: Case) -> Composition:
         Inexpressible: An option or input has no part that stands for it, or a value that its part refuses.
         OutOfScope: The case draws random numbers.
     """
+    case = dataclasses.replace(case, params=by_argument(case.params))
     options, inputs = Options(case.params), Options(case.inputs, "input")
     step, policy = rows_of(case)
     # What `rows_of` reads, and what describes another input in words.
     inputs.ignore("logprobs", "old_logprobs", "ref_logprobs", "mask", "rewards", "group", "is_demo")
     inputs.ignore("token_rewards", "values", "vpreds", "entropy")
     options.ignore("critic_loss_mask")
-    teacher = inputs.take("target_probs", None)
+    teacher = teacher_of(options, inputs)
     if teacher is not None:
         step = dataclasses.replace(step, sampler_logp=teacher.log())
     reading = Reading(case, options, inputs, step, policy)
@@ -99,7 +101,7 @@ def _check_given(composition: Composition, inputs: Options) -> None:
 def _group_relative(
     members: Literal["rollouts", "rollouts_and_demonstrations"], options: Options
 ) -> Advantage:
-    return GroupRelative(members, bool(options.take("use_std", True)), options.number("epsilon", 1e-6))
+    return RoundedGroup(members, bool(options.take("use_std", True)), options.number("epsilon", 1e-6))
 
 
 def _reward_to_go(options: Options) -> Advantage:
@@ -157,7 +159,7 @@ def _on_off_mask(reading: Reading) -> Composition:
     loss, flags = _mixed(reading), reading.flags(range(len(reading.step.group)))
     if flags is None:
         raise Inexpressible("input whether_off is missing")
-    rows = Flagged(EVERYONE, flags)
+    rows = Flagged(Demonstrations(), flags)
     return _one_piece(reading, (*loss.on_terms(), *loss.off_terms(rows)))
 
 

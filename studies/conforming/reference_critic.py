@@ -36,10 +36,11 @@ def actor_and_critic(reading: Reading, loss: PolicyLoss) -> Composition:
     clip = reading.options.number("cliprange_value", 0.5)
     longer = reading.inputs.take("value_mask", one_more(reading.step.response_mask)).bool()
     registered = ALGORITHMS.get("ppo")
-    plain = loss.clip is not None and loss.length is None and not bool(reading.step.is_demonstration.any())
+    low = None if loss.clip is None else min(loss.clip, 1.0)  # no ratio is below 0
+    plain = low is not None and loss.length is None and not bool(reading.step.is_demonstration.any())
     if registered is not None and plain:
         algorithm = registered(
-            clip_low=loss.clip, clip_high=loss.clip, gamma=gae.gamma, lam=gae.lam, value_clip=clip
+            clip_low=low, clip_high=loss.clip, gamma=gae.gamma, lam=gae.lam, value_clip=clip
         )
         assert isinstance(algorithm, Algorithm)
         algorithm = dataclasses.replace(algorithm, terms=exchanged(algorithm.terms, _past_the_end))

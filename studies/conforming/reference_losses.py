@@ -11,15 +11,12 @@ from dataclasses import dataclass
 from core import (
     AnyOf,
     BehaviorPolicy,
-    BoundMask,
-    ClipMask,
     Constant,
     Demonstrations,
     EntropyWeighted,
     EveryToken,
     Failed,
     FixedLengthSum,
-    KeepAll,
     PolicyGradient,
     PolicyTokens,
     Precomputed,
@@ -32,10 +29,12 @@ from core import (
 )
 from core.protocols import Aggregation, Mask, RowWeight, TokenChoice
 from studies.conforming.cases import Case
-from studies.conforming.options import Options, OutOfScope
-from studies.conforming.reference_masks import ConstantBound
+from studies.conforming.options import SWITCH, Options, OutOfScope
+from studies.conforming.reference_masks import bound_mask, check_narrow, clip_mask, log_bound
 from studies.conforming.reference_quirks import TeacherPolicy
 from studies.conforming.reference_reshapes import (
+    LOGARITHMS,
+    RATIOS,
     Reshape,
     Surrogate,
     off_policy,
@@ -49,7 +48,6 @@ EVERYONE = AnyOf((Rollouts(), Demonstrations()))
 GIVEN = Precomputed()
 SRFT_SOLVED = 0.1
 """Factor of exp(+H) in the weight of solved rollouts."""
-YES_OR_NO = {True: True, False: False}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +85,7 @@ class PolicyLoss:
 
     def term(self, rows: RowWeight) -> Term:
         """Return the loss of some rows, its mean taken over their own tokens."""
-        mask = KeepAll() if self.clip is None else ClipMask(self.clip, self.clip)
+        mask = clip_mask(self.clip, self.clip)
         average = TokenMean() if self.length is None else FixedLengthSum(self.length)
         estimator = PolicyGradient(mask, BehaviorPolicy(), Precomputed(), TokenLikelihood())
         return Term("reinforce", estimator, rows, average)
@@ -117,8 +115,9 @@ class MixedLoss:
 
     def on_terms(self) -> tuple[Term, ...]:
         """Return the loss of the rollouts."""
-        clip = self.policy.clip
-        mask = KeepAll() if clip is None else ClipMask(clip, self.upper - 1.0)
+        mask = clip_mask(self.policy.clip, self.upper - 1.0)
+        if self.on.kind in LOGARITHMS:
+            check_narrow(self.policy.clip, f"{self.on.option}={self.on.kind}")
         return self._terms(on_policy(self.on, mask), "reinforce", Rollouts())
 
     def off_terms(self, rows: RowWeight | None = None, weight: float = 1.0) -> tuple[Term, ...]:
@@ -133,8 +132,9 @@ class MixedLoss:
 
     def srft_terms(self, kind: str) -> tuple[Term, ...]:
         """Return SRFT's loss of the rollouts: for the solved ones, against the failed ones."""
-        clip = self.policy.clip
-        held = srft(kind, self.on, KeepAll() if clip is None else ConstantBound(1.0 - clip))
+        if kind in RATIOS:
+            check_narrow(self.policy.clip, f"srft_type={kind}")
+        held = srft(kind, self.on, log_bound(self.policy.clip))
         solved = EntropyWeighted(Solved(Rollouts()), SRFT_SOLVED, sign=1.0)
         return (
             *self._terms(held, "solved", solved, Constant(1.0)),
@@ -168,8 +168,8 @@ def read_policy_loss(reading: Reading, clip: str) -> PolicyLoss:
     """Return the arguments of the policy loss; `clip` is what the option for ε is called."""
     options = reading.options
     bound = options.number(clip, 0.2)
-    removed = options.choose("loss_remove_clip", YES_OR_NO, False)
-    summed = options.choose("loss_remove_token_mean", YES_OR_NO, False)
+    removed = options.choose("loss_remove_clip", SWITCH, False)
+    summed = options.choose("loss_remove_token_mean", SWITCH, False)
     return PolicyLoss(None if removed else bound, reading.width if summed else None)
 
 
@@ -194,7 +194,7 @@ def read_mixed_loss(reading: Reading, policy: PolicyLoss, weight: float, unset: 
         upper=max(options.number("clip_upper_bound", 1.0), 1.0 + (policy.clip or 0.0)),
         on=read_reshape(options, "on_policy_reshape", weight),
         off=read_reshape(options, "off_policy_reshape", weight),
-        bounds=KeepAll() if low is None and high is None else BoundMask(low, high),
+        bounds=bound_mask(low, high),
         tokens=EveryToken() if ceiling is None else UnlikelyTokens(ceiling),
         teacher=reading.step.sampler_logp is not None,
     )

@@ -5,16 +5,18 @@ They stand for options of its loss functions that no algorithm here uses; each s
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from core import PolicyTokens, TokenBatch
+from core import BoundMask, ClipMask, KeepAll, PolicyTokens, TokenBatch
 from core.checks import check_range
 from core.hooks import Bounded
 from core.protocols import Mask
+from studies.conforming.options import Inexpressible
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,14 @@ class Logarithmic:
 
 
 @dataclass(frozen=True)
-class ConstantBound:
-    """The objective of a token is at most that of a constant ratio:   min(ratio·Â, bound·Â).
+class LogBound:
+    """The objective of a token is at most that of its bounded log-prob:   min(g·Â, max(log π_θ, bound)·Â).
 
-    1_stable = 1  if (Â > 0 and ratio < bound) or (Â < 0 and ratio > bound), else 0
+    1_stable = 1  if g·Â < max(log π_θ, bound)·Â or log π_θ ≥ bound, else 0
 
     What the clip does in the released SRFT: it clamps log π_θ, not the ratio, to [1 − ε, 1 + ε]. No log-prob
-    is above 0, so that the clamp is 1 − ε for every token.
+    is above 0, so that with ε below 1 the clamp is 1 − ε for every token. With ε above 1 some log-probs pass
+    it, and the mask is right for g that is a log-prob but for a constant.
 
     Args:
         bound: 1 − ε.
@@ -83,26 +86,90 @@ class ConstantBound:
     bound: float = 0.8
 
     def __post_init__(self) -> None:
-        # With ε above 1 the clamp would let some log-probs through, and be no constant.
-        check_range(self, "bound", 0.0)
+        check_range(self, "bound")
 
     def __call__(
         self,
         ratio: Float[Tensor, "batch token"],
         advantage: Float[Tensor, "batch token"],
-        policy: PolicyTokens,  # noqa: ARG002
+        policy: PolicyTokens,
         batch: TokenBatch,  # noqa: ARG002
     ) -> Float[Tensor, "batch token"]:
-        """Return 1 for tokens that the constant does not replace."""
-        kept = torch.where(advantage > 0, ratio < self.bound, ratio > self.bound)
+        """Return 1 for tokens that no constant replaces."""
+        bound = policy.logp.clamp(min=self.bound)
+        kept = torch.where(advantage > 0, ratio < bound, ratio > bound) | (policy.logp >= self.bound)
         return kept.to(ratio.dtype)
 
     def bounded(
         self,
         ratio: Float[Tensor, "batch token"],
         advantage: Float[Tensor, "batch token"],
-        policy: PolicyTokens,  # noqa: ARG002
+        policy: PolicyTokens,
         batch: TokenBatch,  # noqa: ARG002
     ) -> Float[Tensor, "batch token"]:
         """Return the smaller objective over Â."""
-        return torch.where(advantage > 0, ratio.clamp(max=self.bound), ratio.clamp(min=self.bound))
+        bound = policy.logp.clamp(min=self.bound)
+        return torch.where(advantage > 0, torch.minimum(ratio, bound), torch.maximum(ratio, bound))
+
+
+@dataclass(frozen=True)
+class Clamped:
+    """What is clamped from above and then from below:   max(min(g, high), low).
+
+    1_stable = 1  if low ≤ g ≤ high, else 0
+
+    Options `off_min_clip` and `off_max_clip` where a bound is negative, as g may be, or where they cross:
+    `BoundMask` holds the bounds of a ratio. Crossed bounds leave every token the lower one, and no gradient.
+
+    Args:
+        low: Lower bound; −∞ for none.
+        high: Upper bound; ∞ for none.
+    """
+
+    low: float
+    high: float
+
+    def __call__(
+        self,
+        ratio: Float[Tensor, "batch token"],
+        advantage: Float[Tensor, "batch token"],  # noqa: ARG002
+        policy: PolicyTokens,  # noqa: ARG002
+        batch: TokenBatch,  # noqa: ARG002
+    ) -> Float[Tensor, "batch token"]:
+        """Return 1 between the bounds and 0 elsewhere."""
+        return ((ratio >= self.low) & (ratio <= self.high)).to(ratio.dtype)
+
+    def bounded(
+        self,
+        ratio: Float[Tensor, "batch token"],
+        advantage: Float[Tensor, "batch token"],  # noqa: ARG002
+        policy: PolicyTokens,  # noqa: ARG002
+        batch: TokenBatch,  # noqa: ARG002
+    ) -> Float[Tensor, "batch token"]:
+        """Return g, clamped."""
+        return ratio.clamp(max=self.high).clamp(min=self.low)
+
+
+def clip_mask(low: float | None, high: float | None) -> Mask:
+    """Return the min-clip of a ratio to [1 − low, 1 + high]; None stands for no clip."""
+    return KeepAll() if low is None or high is None else ClipMask(min(low, 1.0), high)  # no ratio is below 0
+
+
+def log_bound(low: float | None) -> Mask:
+    """Return what the clip to [1 − low, …] does in SRFT; None stands for no clip."""
+    return KeepAll() if low is None else LogBound(1.0 - low)
+
+
+def check_narrow(low: float | None, option: str) -> None:
+    """Raise Inexpressible for a lower bound 1 − low below 0, where more than a ratio can meet it."""
+    if low is not None and low > 1.0:
+        raise Inexpressible(f"cannot express a clip of {low} with {option}: it must be at most 1")
+
+
+def bound_mask(low: float | None, high: float | None) -> Mask:
+    """Return what bounds the loss of a demonstration's token; None stands for no bound."""
+    if low is None and high is None:
+        return KeepAll()
+    floor, ceiling = (-math.inf if low is None else low), (math.inf if high is None else high)
+    of_ratio = (low is None or low >= 0.0) and max(floor, 0.0) <= ceiling
+    return BoundMask(low, high) if of_ratio else Clamped(floor, ceiling)

@@ -89,7 +89,7 @@ REGISTERED: Mapping[str, Registered] = {
     ),
     "grpo": Registered(
         "dapo",
-        {"clip_low": "clip_ratio", "clip_high": "clip_ratio"},
+        {"clip_low": "clip_low", "clip_high": "clip_ratio"},
         {
             "branch": "",
             "demonstrations": 0,
@@ -120,6 +120,7 @@ def registered(reading: Reading, branch: str, *, several: bool) -> Algorithm | N
         **case.params,
         "branch": branch,
         "length": reading.width,
+        "clip_low": min(reading.options.number("clip_ratio", 0.2), 1.0),  # no ratio is below 0
         "off_policy_reshape": reshape.kind,
         "off_gamma": reshape.gamma,
         "teacher": step.sampler_logp is not None,

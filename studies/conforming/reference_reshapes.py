@@ -49,6 +49,11 @@ class Reshape:
 Make = Callable[[Reshape, Mask], tuple[Surrogate, ...]]
 """From a function and what bounds it to its parts."""
 
+LOGARITHMS = ("logp", "p_logp")
+"""Functions that fall below 0."""
+RATIOS = ("exp", "classic_rl")
+"""What SRFT's loss holds where it is no log-prob."""
+
 ON: Mapping[str, Make] = {
     "no_reshape": lambda _, mask: (Surrogate(BehaviorPolicy(), mask=mask),),
     SHAPED: lambda each, mask: (Surrogate(BehaviorPolicy(), ShapedRatio(each.gamma), mask),),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from core import GateWeights, TokenBatch
 from core.advantages import on_tokens
-from core.checks import check_range
+from core.checks import check_fields, check_range
 from core.protocols import Advantage, RowWeight
 
 
@@ -31,6 +31,50 @@ class RewardSign:
         """Return the credit at each row's tokens."""
         ones = torch.ones_like(step.reward)
         return on_tokens(torch.where(step.reward > 0, ones, -ones), step)
+
+
+@dataclass(frozen=True)
+class RoundedGroup:
+    """`GroupRelative` with each group's moments rounded as `torch.mean` and `torch.std` round them.
+
+    Estimators `grpo` and `grpo_split`. Equal rewards of 0.1, say, then deviate from their mean by their last
+    digit, and have a standard deviation as small; `GroupRelative` makes both 0.
+
+    Args:
+        members: Whose rewards form the baseline.
+        normalize_std: Divide by the group's standard deviation.
+        epsilon: Added to the standard deviation.
+    """
+
+    members: Literal["rollouts", "rollouts_and_demonstrations"]
+    normalize_std: bool = True
+    epsilon: float = 1e-6
+
+    needs: ClassVar[frozenset[str]] = frozenset({"rollouts"})
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_range(self, "epsilon", 0.0)
+
+    def __call__(self, step: TokenBatch) -> Float[Tensor, "batch token"]:
+        """Return each row's group-relative reward at its tokens."""
+        among = ~step.is_demonstration | (self.members == "rollouts_and_demonstrations")
+        credit = torch.zeros_like(step.reward)
+        for group in torch.unique(step.group):
+            rows = step.group == group
+            mean, std = _moments(step.reward[rows & among])
+            own = (step.reward - mean) / (std + self.epsilon) if self.normalize_std else step.reward - mean
+            credit = torch.where(rows, own, credit)
+        return on_tokens(credit, step)
+
+
+def _moments(rewards: Float[Tensor, " members"]) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """Return the mean and the standard deviation: 0 and 1 for fewer than two rewards, 1 in place of 0."""
+    one = rewards.new_ones(())
+    if len(rewards) < 2:
+        return torch.zeros_like(one), one
+    std = rewards.std()
+    return rewards.mean(), torch.where(std == 0, one, std)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,9 +17,7 @@ from algorithms.estimators import imitation
 from core import (
     Algorithm,
     Demonstrations,
-    EntropyBonus,
     EntropyWeighted,
-    KlPenalty,
     Rollouts,
     Term,
     TokenMean,
@@ -30,13 +27,13 @@ from studies.conforming.composition import Composition, Piece, Reproduced
 from studies.conforming.options import Inexpressible
 from studies.conforming.reference_losses import (
     EVERYONE,
-    YES_OR_NO,
     MixedLoss,
     PolicyLoss,
     Reading,
     read_mixed_loss,
     read_policy_loss,
 )
+from studies.conforming.reference_penalties import moved, penalties
 from studies.conforming.reference_registry import registered
 from studies.conforming.reference_rows import Flagged
 
@@ -46,12 +43,6 @@ RESHAPE_WEIGHT = 0.1
 """Default of the reshapes' weights in the configuration."""
 SRFT_IMITATED = 0.5
 """Factor of exp(−H) in the weight of SRFT's imitation."""
-KL: Mapping[str, Mapping[str, Any]] = {
-    "kl": {"estimator": "k1"},
-    "abs": {"estimator": "abs"},
-    "mse": {"estimator": "k2"},
-    "low_var_kl": {"estimator": "k3", "limit": 10.0},
-}
 MICRO_BATCHING = {"none": (), "fixed": ("micro_batch_size",), "dynamic": ("max_token_len_per_gpu",)}
 """By what rows are packed; the outcome stands in the case's `micro_batches`."""
 
@@ -119,7 +110,7 @@ BRANCHES: Mapping[str, Callable[[Branch], tuple[Term, ...]]] = {
 def training_step(reading: Reading) -> Composition:
     """Return the composition of a case of the training step, but for its advantage estimator."""
     kind = str(reading.options.take("offline_loss_type"))
-    branch, extra = _branch(reading), _extra_terms(reading)
+    branch, extra = _branch(reading), penalties(reading.options)
     batches = _micro_batches(reading)
     divisor = reading.options.number("gradient_accumulation_divisor", 1)
     known = registered(reading, kind if kind in BRANCHES else "", several=len(batches) > 1)
@@ -127,10 +118,12 @@ def training_step(reading: Reading) -> Composition:
     for rows in batches:
         given = dataclasses.replace(branch, flags=reading.flags(rows))
         name, terms = f"{reading.case.algorithm} of parts", BRANCHES.get(kind, _everyone)(given)
-        whole: tuple[LossTerm, ...] = (*terms, *extra)
+        batch = reading.step.rows(torch.tensor(rows).long())
+        added = (*extra, *moved(reading.options, batch, rollouts_alone=_apart(kind, given)))
+        whole: tuple[LossTerm, ...] = (*terms, *added)
         if known is not None:
             taken = {term.name for term in known.terms}
-            name, whole = known.name, (*known.terms, *(each for each in extra if each.name not in taken))
+            name, whole = known.name, (*known.terms, *(each for each in added if each.name not in taken))
         pieces.append(Piece(Algorithm(name, tuple(_divided(term, divisor) for term in whole)), rows))
     return Composition(reading.step, reading.policy, tuple(pieces), observe=_by_micro_batch)
 
@@ -146,20 +139,9 @@ def _branch(reading: Reading) -> Branch:
     )
 
 
-def _extra_terms(reading: Reading) -> tuple[LossTerm, ...]:
-    """Return the entropy bonus and the KL penalty, both means over all rows."""
-    options = reading.options
-    bonus = EntropyBonus(options.number("entropy_coeff", 0.0), EVERYONE, TokenMean())
-    if options.choose("use_ppo_kl_loss", YES_OR_NO, False):
-        raise Inexpressible(
-            "cannot express option use_ppo_kl_loss=True: the sign of its mean is every row's to decide"
-        )
-    options.ignore("ppo_kl_loss_coef")
-    if not options.choose("use_kl_loss", YES_OR_NO, False):
-        options.ignore("kl_loss_coef", "kl_loss_type")
-        return (bonus,)
-    kind, weight = options.choose("kl_loss_type", KL, "low_var_kl"), options.number("kl_loss_coef", 0.001)
-    return bonus, KlPenalty(weight, EVERYONE, TokenMean(), **kind)
+def _apart(kind: str, branch: Branch) -> bool:
+    """Return whether the rollouts have a policy loss of their own, beside imitation alone."""
+    return kind == "sft" or (kind == "off_sft" and branch.flags is None)
 
 
 def _micro_batches(reading: Reading) -> tuple[tuple[int, ...], ...]:

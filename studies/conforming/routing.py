@@ -16,11 +16,12 @@ from typing import Any, cast
 import torch
 
 from algorithms import ALGORITHMS
-from core import Algorithm, Constant, GroupRelative, TokenBatch
+from core import Algorithm, Constant, GroupRelative, TokenBatch, TotalReward
+from core.protocols import Advantage
 from studies.conforming.cases import BadFile
 from studies.conforming.options import Inexpressible, Options, OutOfScope
 from studies.conforming.reference_registry import exchanged
-from studies.conforming.reference_rows import OwnGroup
+from studies.conforming.reference_rows import OwnGroup, RewardSign
 from studies.conforming.runner import Result, Verdict
 
 FLOAT32 = 1e-6
@@ -120,24 +121,25 @@ def kept_rows(case: RoutingCase) -> dict[Row, float]:
     """
     options = Options(case.params)
     algorithm = options.choose("strategy", STRATEGIES)(options)
-    credit = options.choose("adv_estimator", ESTIMATORS)
-    changes = {
-        **credit,
-        "normalize_std": bool(options.take("use_std")),
-        "epsilon": options.number("epsilon"),
-    }
+    estimator = options.choose("adv_estimator", ESTIMATORS)
+    normalize, epsilon = bool(options.take("use_std")), options.number("epsilon")
     slots = options.number("n")
     options.close()
-    algorithm = exchanged(algorithm, _credited(changes))
+
+    def credited(part: object) -> object:
+        if not isinstance(part, GroupRelative):
+            return part
+        return estimator(dataclasses.replace(part, normalize_std=normalize, epsilon=epsilon))
+
+    algorithm = exchanged(algorithm, credited)
     step, rows = _step(case, slots)
     kept: dict[Row, float] = {}
     for plan in algorithm.plan(step).plans:
         weighed = zip(rows, plan.weight[:, 0].tolist(), plan.advantage[:, 0].tolist(), strict=True)
         kept |= {row: advantage for row, weight, advantage in weighed if weight}
-    if credit and algorithm.name == "hpt" and any(number == DEMONSTRATION for _, number in kept):
-        raise OutOfScope(
-            "grpo_split fails where a question lost its rollouts: it finds none to take a mean of"
-        )
+    split = case.params["adv_estimator"] == "grpo_split"
+    if split and algorithm.name == "hpt" and any(number == DEMONSTRATION for _, number in kept):
+        raise OutOfScope("grpo_split fails where a question lost its rollouts: it has none to take a mean of")
     return kept
 
 
@@ -188,12 +190,10 @@ STRATEGIES: Mapping[str, Callable[[Options], Algorithm]] = {
     "no": _ungated,
     "soft": _ungated,  # its weights reach the batch and are never read
 }
-ESTIMATORS: Mapping[str, Mapping[str, object]] = {"grpo": {}, "grpo_split": {"members": "rollouts"}}
-"""What an estimator changes in the algorithm's own `GroupRelative`."""
-
-
-def _credited(changes: Mapping[str, Any]) -> Callable[[object], object]:
-    def swap(part: object) -> object:
-        return dataclasses.replace(part, **changes) if isinstance(part, GroupRelative) else part
-
-    return swap
+ESTIMATORS: Mapping[str, Callable[[GroupRelative], Advantage]] = {
+    "grpo": lambda own: own,
+    "grpo_split": lambda own: dataclasses.replace(own, members="rollouts"),
+    "grpo_balance": lambda _: RewardSign(),
+    "reinforce": lambda _: TotalReward(),
+}
+"""What an estimator puts in the place of the algorithm's own `GroupRelative`."""

@@ -20,7 +20,6 @@ from core import (
     KeepAll,
     PolicyGradient,
     Term,
-    TokenBatch,
     TokenLikelihood,
     TokenMean,
 )
@@ -32,11 +31,23 @@ from core.protocols import Denominator, Likelihood, Mask
 from core.soft_masks import AllOf
 from studies.conforming.cases import Case
 from studies.conforming.composition import Composition, Piece, rows_of
-from studies.conforming.options import SWITCH, Inexpressible, Options
+from studies.conforming.options import SWITCH, Options
 from studies.conforming.trl_advantages import group_relative, leave_one_out
-from studies.conforming.trl_losses import AVERAGES, BY_GENERATION, CORRECTIONS, LEVELS, LOSSES, OWN, UNBOUNDED
-from studies.conforming.trl_pieces import Objective, counting_empty_rows, pieces
-from studies.conforming.trl_quirks import AgainstSampler, GammaWeight, ProductLikelihood, SingleTopEntropy
+from studies.conforming.trl_losses import (
+    AVERAGES,
+    BY_GENERATION,
+    CONTROLLER,
+    CORRECTIONS,
+    LEVELS,
+    LOSSES,
+    NOT_GMPO,
+    OWN,
+    UNBOUNDED,
+    clip_bounds,
+)
+from studies.conforming.trl_pieces import Objective, counting_empty_rows, pieces, undecided
+from studies.conforming.trl_quirks import GammaWeight, ProductLikelihood, SingleTopEntropy
+from studies.conforming.trl_sampling import AgainstSampler
 
 SFT_DENOMINATORS: dict[str, Denominator] = {"nll": CurrentPolicy(), "dft": Detached(Unit())}
 """loss_type of SFTTrainer"""
@@ -67,67 +78,65 @@ def _grpo(case: Case, options: Options, inputs: Options) -> Composition:
     objective = dataclasses.replace(
         objective, average=average, by_generation=name in BY_GENERATION, kl=options.number("beta", 0.0)
     )
-    if name == "gmpo":  # has none of the masks, and no bonus: an option that asks for one stays unread
+    inputs.ignore("sampling_logprobs")  # `rows_of` read them
+    if name == "gmpo":
+        options.ignore(*NOT_GMPO)
         composition = Composition(step, policy, pieces(objective, step, options), estimator)
-        return counting_empty_rows(composition, case)
-    step = _sampled(step, options, inputs)
+        return counting_empty_rows(composition, case, objective.tokens)
     objective = dataclasses.replace(
         objective,
-        mask=_masks(objective.mask, options, inputs),
+        mask=_masks(objective.mask, options, step.sampler_logp is not None),
         kl_ratio=_kl_ratio(options),
-        entropy=options.number("entropy_coef", 0.0),
-        entropy_share=options.number("top_entropy_quantile", 1.0),
+        entropy=_entropy_coefficient(options),
+        entropy_tokens=undecided(options.number("top_entropy_quantile", 1.0)),
     )
     return Composition(step, policy, pieces(objective, step, options), estimator)
 
 
+def _entropy_coefficient(options: Options) -> float:
+    options.ignore(*CONTROLLER)
+    fixed = options.number("entropy_coef", 0.0)
+    # A controller gives no bonus before it has seen a step, and the step of a case is a trainer's first.
+    return 0.0 if options.choose("use_adaptive_entropy", SWITCH, False) else fixed
+
+
 def _kl_ratio(options: Options) -> Likelihood | None:
-    corrected = options.choose("use_bias_correction_kl", SWITCH, False)
+    corrected = options.choose("use_bias_correction_kl", SWITCH, True)
     return options.choose("importance_sampling_level", LEVELS, "token") if corrected else None
 
 
-def _masks(mask: Mask, options: Options, inputs: Options) -> Mask:
+def _masks(mask: Mask, options: Options, sampled: bool) -> Mask:
     """Return the mask with those that other options add to it."""
     masks = [mask]
-    sampled = inputs.given("sampling_logprobs")
     if options.take("off_policy_mask_threshold", None) is not None:
         moved = SequenceDivergenceMask(options.number("off_policy_mask_threshold"))
         masks.append(AgainstSampler(moved) if sampled else moved)
     if (share := options.number("top_entropy_quantile", 1.0)) < 1.0:
         masks.append(SingleTopEntropy(TopEntropy(share)))
-    if sampled:
-        correction = _correction(options)
-        if isinstance(mask, GammaWeight):
-            masks[0] = dataclasses.replace(mask, correction=correction)
-        else:
-            masks.append(correction)
+    correction = _correction(options) if sampled else None
+    if correction is not None and isinstance(mask, GammaWeight):
+        masks[0] = dataclasses.replace(mask, correction=correction)
+    elif correction is not None:
+        masks.append(correction)
     return AllOf(tuple(masks)) if len(masks) > 1 else masks[0]
 
 
-def _correction(options: Options) -> Mask:
-    bounds = (("vllm_importance_sampling_clip_min", 0.0), ("vllm_importance_sampling_clip_max", UNBOUNDED))
-    low, high = (options.number(name, default) for name, default in bounds)
-    return options.choose("vllm_importance_sampling_mode", CORRECTIONS)(low, high)
-
-
-def _sampled(step: TokenBatch, options: Options, inputs: Options) -> TokenBatch:
-    """Return the rows with the sampler's log-probs; what it did not report is taken to be the trainer's."""
-    sampler = inputs.take("sampling_logprobs", None)
-    if sampler is None:
-        return step
-    unknown = sampler.isnan()
-    if unknown.any() and options.take("off_policy_mask_threshold", None) is not None:
-        raise Inexpressible("cannot express off_policy_mask_threshold with nulls in sampling_logprobs")
-    return dataclasses.replace(step, sampler_logp=torch.where(unknown, step.behavior_logp, sampler))
+def _correction(options: Options) -> Mask | None:
+    """Return the weight against the sampler; None where it is switched off."""
+    bound = "vllm_importance_sampling_clip_max"
+    # Null means that there is no upper bound; an option that is left out is TRL's default.
+    high = options.number(bound, UNBOUNDED if options.given(bound) else 3.0)
+    low = options.number("vllm_importance_sampling_clip_min", 0.0)
+    weight = options.choose("vllm_importance_sampling_mode", CORRECTIONS, "sequence_mask")(low, high)
+    return weight if options.choose("vllm_importance_sampling_correction", SWITCH, True) else None
 
 
 def _rloo(case: Case, options: Options, inputs: Options) -> Composition:
     step, policy = rows_of(case)
     step, estimator = leave_one_out(case, step, options, inputs)
-    clip = ClipMask(options.number("epsilon_low", 0.2), options.number("epsilon_high", 0.2))
-    objective = Objective(clip, BehaviorPolicy(), ProductLikelihood())
+    objective = Objective(ClipMask(*clip_bounds(options)), BehaviorPolicy(), ProductLikelihood())
     composition = Composition(step, policy, pieces(objective, step, options), estimator)
-    return counting_empty_rows(composition, case)
+    return counting_empty_rows(composition, case, objective.tokens)
 
 
 def _sft(case: Case, options: Options, inputs: Options) -> Composition:  # noqa: ARG001

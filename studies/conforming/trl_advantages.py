@@ -1,4 +1,8 @@
-"""From TRL's options to rewards and advantages."""
+"""From TRL's options to rewards and advantages.
+
+Moments of a whole batch are taken over all rows of a case, also where the normalisers of its loss count
+several generation batches.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from core import BatchScaled, ClippedReward, GroupRelative, LeaveOneOut, Penaliz
 from core.protocols import Advantage
 from studies.conforming.cases import Case
 from studies.conforming.options import SWITCH, Inexpressible, Options
-from studies.conforming.quirks import EveryRow, ScoredOnly, WeightedSum
+from studies.conforming.quirks import EveryRow, ScoredOnly, StandardizedSum
 
 EPSILON = 1e-4
 """What TRL adds to its standard deviations."""
@@ -29,23 +33,22 @@ SCALES: dict[str | bool, Callable[[float], Advantage]] = {
 }
 """scale_rewards"""
 
+GRPO_REWARDS = ("reward_weights", "advantage_eps", "scale_rewards", "multi_objective_aggregation")
+RLOO_REWARDS = ("reward_weights", "advantage_eps", "normalize_advantages", "beta", "reward_clip_range")
+"""Options of how rewards become advantages: they change nothing where a case gives the advantages alone."""
 
-def _summed(options: Options, rewards: Tensor | None) -> Advantage:  # noqa: ARG001
+
+def _summed(options: Options, rewards: Tensor) -> Advantage:  # noqa: ARG001
     return ScoredOnly(options.choose("scale_rewards", SCALES, "group")(_epsilon(options)))
 
 
-def _normalized(options: Options, rewards: Tensor | None) -> Advantage:
-    if rewards is None:
-        raise Inexpressible("multi_objective_aggregation=normalize_then_sum needs the input rewards_per_func")
+def _normalized(options: Options, rewards: Tensor) -> Advantage:
     options.ignore("scale_rewards")  # both standard deviations always divide
-    epsilon = _epsilon(options)
-    by_function = ScoredOnly(GroupRelative(epsilon=epsilon))
-    columns = tuple(tuple(column.tolist()) for column in rewards.unbind(dim=1))
-    total = WeightedSum(by_function, columns, tuple(_weights(options, rewards)))
-    return ScoredOnly(EveryRow(Whitened(total, "rows", epsilon, epsilon_on="std")))
+    rows = tuple(tuple(row) for row in rewards.tolist())
+    return StandardizedSum(rows, tuple(_weights(options, rewards)), _epsilon(options))
 
 
-AGGREGATIONS: dict[str, Callable[[Options, Tensor | None], Advantage]] = {
+AGGREGATIONS: dict[str, Callable[[Options, Tensor], Advantage]] = {
     "sum_then_normalize": _summed,
     "normalize_then_sum": _normalized,
 }
@@ -57,10 +60,13 @@ def group_relative(
 ) -> tuple[TokenBatch, Advantage | None]:
     """Return the rows with their rewards, and GRPOTrainer's advantage."""
     options.ignore("num_generations")  # the size of the groups, which the rows name themselves
-    by_function = inputs.take("rewards_per_func", None)
+    rewards = _by_function(inputs)
+    if rewards is None:
+        options.ignore(*GRPO_REWARDS)
+        return step, None
     aggregation = options.choose("multi_objective_aggregation", AGGREGATIONS, "sum_then_normalize")
-    advantage = aggregation(options, by_function)
-    return _rewarded(step, options, by_function), _tested(case, advantage)
+    advantage = aggregation(options, rewards)
+    return _rewarded(step, options, rewards), _tested(case, advantage)
 
 
 def leave_one_out(
@@ -68,15 +74,24 @@ def leave_one_out(
 ) -> tuple[TokenBatch, Advantage | None]:
     """Return the rows with their rewards, and RLOOTrainer's advantage."""
     options.ignore("num_generations")  # as above
+    rewards = _by_function(inputs)
+    if rewards is None:
+        options.ignore(*RLOO_REWARDS)
+        return step, None
     advantage: Advantage = LeaveOneOut()
     if options.choose("normalize_advantages", SWITCH, False):
         advantage = EveryRow(Whitened(advantage, "rows", _epsilon(options), epsilon_on="std"))
-    if beta := options.number("beta", 0.0):
+    if beta := options.number("beta", 0.05):
         advantage = PenalizedByKl(advantage, beta)
     if (bounds := options.take("reward_clip_range", None)) is not None:
         advantage = ClippedReward(advantage, *bounds)
-    step = _rewarded(step, options, inputs.take("rewards_per_func", None))
-    return step, _tested(case, ScoredOnly(advantage, alone_counts=False))
+    return _rewarded(step, options, rewards), _tested(case, ScoredOnly(advantage, alone_counts=False))
+
+
+def _by_function(inputs: Options) -> Tensor | None:
+    """Return the rewards function by function; `rewards` are those of a single one."""
+    single = inputs.take("rewards", None)
+    return inputs.take("rewards_per_func", None if single is None else single[:, None])
 
 
 def _epsilon(options: Options) -> float:
@@ -84,9 +99,8 @@ def _epsilon(options: Options) -> float:
 
 
 def _tested(case: Case, advantage: Advantage) -> Advantage | None:
-    """Return the estimator where the case has rewards, and advantages that were computed from them."""
-    computed = "advantages" in case.expected and {"rewards", "rewards_per_func"} & set(case.inputs)
-    return advantage if computed else None
+    """Return the estimator where the case has advantages that were computed from its rewards."""
+    return advantage if "advantages" in case.expected else None
 
 
 def _weights(options: Options, rewards: Tensor) -> list[float]:
@@ -96,9 +110,7 @@ def _weights(options: Options, rewards: Tensor) -> list[float]:
     return weights
 
 
-def _rewarded(step: TokenBatch, options: Options, rewards: Tensor | None) -> TokenBatch:
+def _rewarded(step: TokenBatch, options: Options, rewards: Tensor) -> TokenBatch:
     """Return the rows with the weighted sum of what scored them; NaN where nothing did."""
-    if rewards is None:
-        return step
     total = (rewards * rewards.new_tensor(_weights(options, rewards))).nansum(dim=1)
     return dataclasses.replace(step, reward=torch.where(rewards.isnan().all(dim=1), math.nan, total))

@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from core import (
     Algorithm,
     EntropyBonus,
-    EveryToken,
     KlPenalty,
     PolicyGradient,
     Rollouts,
@@ -23,6 +23,7 @@ from core import (
 )
 from core.batch_masks import TopEntropy
 from core.protocols import Aggregation, Denominator, Likelihood, LossTerm, Mask, TokenChoice
+from core.tokens import EveryToken
 from studies.conforming.cases import Case
 from studies.conforming.composition import Composition, GivenPerRow, Piece, Reproduced
 from studies.conforming.options import Inexpressible, Options
@@ -41,6 +42,10 @@ class Objective:
     denominator: Denominator
     likelihood: Likelihood = TOKENS
     average: Aggregation = ROWS
+    tokens: TokenChoice = EveryToken()
+    """What the policy term is averaged over; the penalty is for every token."""
+    policy: float = 1.0
+    """Weight of the policy term beside the others."""
     by_generation: bool = False
     """Normalised by the tokens of the generation batch, not by the average's own count."""
     kl: float = 0.0
@@ -49,24 +54,26 @@ class Objective:
     """Whose ratio to the behavior policy weighs the penalty."""
     entropy: float = 0.0
     """Weight of the bonus, which is a mean over tokens whatever the average."""
-    entropy_share: float = 1.0
-    """Share of the tokens, those of highest entropy, that the bonus is for."""
+    entropy_tokens: TokenChoice = EveryToken()
+    """The tokens that the bonus is for."""
 
     def terms(self, weight: float, accumulated: float) -> tuple[LossTerm, ...]:
         """Return the terms: the averages times `weight`, the bonus times `accumulated`."""
         estimator = PolicyGradient(self.mask, self.denominator, GivenPerRow(), self.likelihood)
-        terms: list[LossTerm] = [Term("policy", estimator, EVERY_ROW, self.average, weight)]
+        policy = Term("policy", estimator, EVERY_ROW, self.average, self.policy * weight, self.tokens)
+        terms: list[LossTerm] = [policy]
         if self.kl:
             penalty = KlPenalty(self.kl * weight, EVERY_ROW, self.average, "k3", ratio=self.kl_ratio)
             terms.append(penalty)
         if self.entropy:
-            terms.append(EntropyBonus(self.entropy * accumulated, EVERY_ROW, TokenMean(), self._undecided()))
+            coefficient = self.entropy * accumulated
+            terms.append(EntropyBonus(coefficient, EVERY_ROW, TokenMean(), self.entropy_tokens))
         return tuple(terms)
 
-    def _undecided(self) -> TokenChoice:
-        if self.entropy_share >= 1.0:
-            return EveryToken()
-        return HighEntropyTokens(SingleTopEntropy(TopEntropy(self.entropy_share)))
+
+def undecided(share: float) -> TokenChoice:
+    """Return the choice of that share of the tokens, those of highest entropy."""
+    return EveryToken() if share >= 1.0 else HighEntropyTokens(SingleTopEntropy(TopEntropy(share)))
 
 
 def pieces(objective: Objective, step: TokenBatch, options: Options) -> tuple[Piece, ...]:
@@ -94,19 +101,21 @@ def pieces(objective: Objective, step: TokenBatch, options: Options) -> tuple[Pi
     return tuple(found)
 
 
-def counting_empty_rows(composition: Composition, case: Case) -> Composition:
-    """Return the composition with a loss that counts rows without tokens.
+def counting_empty_rows(composition: Composition, case: Case, tokens: TokenChoice) -> Composition:
+    """Return the composition with a loss that counts rows without any of the chosen tokens.
 
     A loss taken row by row has −Â for such a row, whose ratio is that of nothing: 1. It has no gradient, and
     no token that a coefficient could stand at.
     """
-    rows = [row for piece in composition.pieces for row in piece.rows or ()]
-    empty = [row for row in rows if not composition.step.response_mask[row].any()]
-    if not empty:
+    parts = [torch.tensor(piece.rows).long() for piece in composition.pieces]
+    # Each micro-batch chooses by itself.
+    chosen = [tokens(composition.step.rows(part)).any(dim=1) for part in parts]
+    rows, empty = torch.cat(parts), ~torch.cat(chosen)
+    if not empty.any():
         return composition
     if "advantages" not in case.inputs:
         raise Inexpressible("input advantages is missing, which the loss of a row without tokens consists of")
-    constant = case.inputs["advantages"][empty].sum() / len(rows)
+    constant = case.inputs["advantages"][rows[empty]].sum() / len(rows)
 
     def observe(found: Reproduced) -> Mapping[str, Tensor]:
         return {"loss": found.loss - constant}

@@ -54,7 +54,9 @@ class GammaWeight:
     """VESPO's weight of a whole response, held constant:   φ(w) = e^λ · w^k · e^(−λw),   φ(1) = 1.
 
     w = π_θ(y)/π_behavior(y), times the tokens' weights against the sampler where there is a correction; k and
-    λ by the advantage's sign. Bounds are TRL's: a token's log-ratio in ±20, log w in [log 1e-8, 20].
+    λ by the advantage's sign. Bounds are TRL's: a token's log-ratio in ±20, log w in [log 1e-8, 20]; a φ that
+    overflows is 0. The correction multiplies over all positions, as TRL's does: where there is no token it is
+    that of a ratio of 1, which its bounds may exclude.
 
     See VESPO: Variational Sequence-Level Soft Policy Optimization for Stable Off-Policy LLM Training, 2026
     (https://arxiv.org/abs/2602.10693).
@@ -62,7 +64,7 @@ class GammaWeight:
     Args:
         positive: (k, λ) where Â ≥ 0.
         negative: (k, λ) where Â < 0.
-        correction: Weight of each token against the sampler; None: 1.
+        correction: Weight of each position against the sampler; None: 1.
     """
 
     positive: tuple[float, float] = (2.0, 3.0)
@@ -81,36 +83,17 @@ class GammaWeight:
         """Return φ(w) at each token."""
         floor = math.log(1e-8)
         moved = (policy.logp - batch.require("behavior_logp", self)).clamp(-20.0, 20.0)
+        log_w = row_sum(moved, batch)
         if self.correction is not None:
-            moved = moved + self.correction(ratio, advantage, policy, batch).log().clamp(floor, 20.0)
-        log_w = row_sum(moved, batch).clamp(floor, 20.0)
+            weight = self.correction(ratio, advantage, policy, batch)
+            log_w = log_w + weight.log().clamp(floor, 20.0).sum(dim=1, keepdim=True)
+        log_w = log_w.clamp(floor, 20.0)
         power, decay = (
             torch.where(advantage >= 0, torch.full_like(ratio, up), down)
             for up, down in zip(self.positive, self.negative, strict=True)
         )
         decay = decay.clamp(min=1e-4)
-        return (decay + power * log_w - decay * log_w.exp()).exp()
-
-
-@dataclass(frozen=True)
-class AgainstSampler:
-    """A mask that compares with the sampler's log-probs instead of the behavior policy's."""
-
-    mask: Mask
-
-    needs: ClassVar[frozenset[str]] = frozenset({"sampler_logp"})
-    rollouts_only: ClassVar[bool] = True
-
-    def __call__(
-        self,
-        ratio: Float[Tensor, "batch token"],
-        advantage: Float[Tensor, "batch token"],
-        policy: PolicyTokens,
-        batch: TokenBatch,
-    ) -> Float[Tensor, "batch token"]:
-        """Return the wrapped mask's weights."""
-        sampler = batch.require("sampler_logp", self)
-        return self.mask(ratio, advantage, policy, dataclasses.replace(batch, behavior_logp=sampler))
+        return (decay + power * log_w - decay * log_w.exp()).exp().nan_to_num(posinf=0.0)
 
 
 @dataclass(frozen=True)

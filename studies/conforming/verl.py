@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,6 +31,7 @@ from studies.conforming.cases import Case
 from studies.conforming.composition import Composition, Piece, Reproduced, rows_of
 from studies.conforming.options import SWITCH, Options, OutOfScope
 from studies.conforming.verl_advantages import Estimate, estimate, rewarded
+from studies.conforming.verl_divergences import DIVERGENCES
 from studies.conforming.verl_losses import LOSSES, OWN
 from studies.conforming.verl_quirks import LEAK, GivenReturns
 from studies.conforming.verl_terms import (
@@ -46,22 +46,6 @@ from studies.conforming.verl_terms import (
 
 TIE = 1e-12
 """Covariances as close as that are equal but for rounding."""
-
-DIVERGENCES: dict[str, dict[str, Any]] = {
-    "kl": {"estimator": "k1"},
-    "k1": {"estimator": "k1"},
-    "kl+": {"estimator": "k1+"},
-    "k1+": {"estimator": "k1+"},
-    "abs": {"estimator": "abs"},
-    "mse": {"estimator": "k2"},
-    "k2": {"estimator": "k2"},
-    "k2+": {"estimator": "k2"},
-    "low_var_kl": {"estimator": "k3", "limit": 10.0},
-    "k3": {"estimator": "k3", "limit": 10.0},
-    "low_var_kl+": {"estimator": "k3+", "limit": 10.0},
-    "k3+": {"estimator": "k3+", "limit": 10.0},
-}
-"""kl_loss_type"""
 
 
 def compose(case: Case) -> Composition:

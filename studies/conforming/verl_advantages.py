@@ -24,6 +24,7 @@ from core.protocols import Advantage
 from studies.conforming.options import SWITCH, Inexpressible, Options
 from studies.conforming.quirks import ScoredOnly, WeightedSum
 from studies.conforming.verl_baselines import OptimalTokenBaseline
+from studies.conforming.verl_divergences import DIVERGENCES, Divergence, of_reward
 from studies.conforming.verl_quirks import BestOfGroup, LeakyWhitened, SingleGroup
 
 CENTERED = GroupRelative(normalize_std=False)
@@ -37,10 +38,11 @@ class Estimate:
     returns: Gae | RewardToGo | PenalizedByKl | None = None
     """None: the advantages themselves."""
 
-    def penalized(self, weight: float) -> Estimate:
+    def penalized(self, weight: float, divergence: Divergence) -> Estimate:
         """Return the estimate from rewards lowered by the divergence from the reference policy."""
-        returns = self.returns if self.returns is None else PenalizedByKl(self.returns, weight)
-        return Estimate(PenalizedByKl(self.advantage, weight), returns)
+        fields = of_reward(divergence)
+        returns = None if self.returns is None else PenalizedByKl(self.returns, weight, **fields)
+        return Estimate(PenalizedByKl(self.advantage, weight, **fields), returns)
 
 
 def _std(options: Options) -> bool:
@@ -120,9 +122,9 @@ def estimate(options: Options, inputs: Options) -> Estimate | None:
     if options.take("adv_estimator", None) is None:
         return None
     found = options.choose("adv_estimator", ESTIMATORS)(options, inputs)
-    options.choose("kl_penalty", {"kl": None, "k1": None}, "kl")  # what PenalizedByKl subtracts
+    divergence = options.choose("kl_penalty", DIVERGENCES, "kl")
     weight = options.number("kl_reward_coef", 0.0)
-    return found.penalized(weight) if weight else found
+    return found.penalized(weight, divergence) if weight else found
 
 
 def rewarded(step: TokenBatch, inputs: Options) -> TokenBatch:

@@ -33,8 +33,13 @@ def _clips(options: Options) -> tuple[float, float]:
     return options.number("clip_ratio_low", both), options.number("clip_ratio_high", both)
 
 
+def _ratio_clips(options: Options) -> tuple[float, float]:
+    low, high = _clips(options)
+    return min(low, 1.0), high  # no ratio is below 0
+
+
 def _vanilla(options: Options) -> Loss:
-    mask = DualClipMask(*_clips(options), options.number("clip_ratio_c", 3.0))
+    mask = DualClipMask(*_ratio_clips(options), options.number("clip_ratio_c", 3.0))
     return Loss(mask, BehaviorPolicy(), CLAMPED)
 
 
@@ -45,7 +50,7 @@ def _dppo(options: Options, kind: Literal["tv", "kl"]) -> Loss:
 
 def _gspo(options: Options) -> Loss:
     likelihood = ClampedLikelihood(SequenceTokenLikelihood(), high=10.0)
-    return Loss(ClipMask(*_clips(options)), BehaviorPolicy(), likelihood)
+    return Loss(ClipMask(*_ratio_clips(options)), BehaviorPolicy(), likelihood)
 
 
 def _cispo(options: Options) -> Loss:
@@ -70,7 +75,7 @@ def _clip_cov(options: Options) -> Loss:
             "clip_cov_ratio below 1: verl draws tokens from a random state that the case doesn't have"
         )
     band = options.number("clip_cov_lb", 1.0), options.number("clip_cov_ub", 5.0)
-    return Loss(ClipCovariance(*band, share, *_clips(options)), BehaviorPolicy())
+    return Loss(ClipCovariance(*band, share, *_ratio_clips(options)), BehaviorPolicy())
 
 
 def _kl_cov(options: Options) -> Loss:
@@ -84,6 +89,7 @@ def _dro(options: Options) -> Loss:
 
 def _bypass(options: Options) -> Loss:
     correction = Options(options.take("rollout_correction"), "option rollout_correction")
+    correction.ignore("bypass_mode")  # by which the trainer chooses the loss that loss_mode names
     loss = correction.choose("loss_type", BYPASS_LOSSES, "ppo_clip")(options, correction)
     threshold = correction.take("rollout_rs_threshold", None)
     if (names := correction.take("rollout_rs", None)) is not None:
@@ -99,18 +105,18 @@ def _bypass_clip(options: Options, correction: Options) -> Loss:
 
 
 def _reinforce(options: Options, correction: Options) -> Loss:  # noqa: ARG001
-    threshold = correction.take("rollout_is_threshold", 2.0)
-    if correction.choose("rollout_is_batch_normalize", SWITCH, False):
-        raise OutOfScope(
-            "rollout_is_batch_normalize: a weight that depends on all other rows' current ratios"
-        )
-    level = correction.choose("rollout_is", WEIGHT_LEVELS, "")
-    if level is None:
+    # The loss reads verl's RolloutCorrectionConfig: what is absent has a default there, and what is null
+    # means no weights.
+    absent = {name for name in ("rollout_is", "rollout_is_threshold") if not correction.given(name)}
+    level = correction.choose("rollout_is", WEIGHT_LEVELS, "sequence" if "rollout_is" in absent else "")
+    threshold = correction.take("rollout_is_threshold", 2.0 if "rollout_is_threshold" in absent else None)
+    normalize = correction.choose("rollout_is_batch_normalize", SWITCH, False)
+    if level is None or threshold is None:
         return Loss(KEEP, CurrentPolicy())
     low, high = read_weight_bounds(threshold)
     band = None if low is None else (low, high)
     bound = HIGHEST if band else min(high, HIGHEST)
-    weighed = Corrected(ClippedRatio(LOWEST, bound, level=level), band)
+    weighed = Corrected(ClippedRatio(LOWEST, bound, level=level), band, normalize)
     return Loss(KEEP, CurrentPolicy(), advantage=weighed)
 
 
@@ -119,7 +125,7 @@ WEIGHT_LEVELS: dict[str, Literal["token", "sequence"] | None] = {
     "sequence": "sequence",
     "": None,
 }
-"""rollout_correction.rollout_is; "" where there is none"""
+"""rollout_correction.rollout_is; "" where it is null"""
 
 BYPASS_LOSSES = {"ppo_clip": _bypass_clip, "reinforce": _reinforce}
 """rollout_correction.loss_type"""

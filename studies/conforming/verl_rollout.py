@@ -81,10 +81,12 @@ class Corrected:
     Args:
         ratio: Whose ratio, and its upper bound.
         band: Lowest and highest ratio that keeps its weight; None where all do.
+        normalize: Divide the weights by their mean.
     """
 
     ratio: ClippedRatio
     band: tuple[float, float] | None = None
+    normalize: bool = False
 
     needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "current_logp"})
     plan_needs: ClassVar[frozenset[str]] = frozenset({"behavior_logp", "current_logp"})
@@ -97,7 +99,18 @@ class Corrected:
         if self.band is not None:
             low, high = self.band
             weight = torch.where((weight >= low) & (weight <= high), weight, 0.0)
+        if self.normalize:
+            mean = self._mean(weight, step)
+            weight = weight / torch.where(mean > LEAK, mean, 1.0)
         return torch.where(step.response_mask, step.require("advantage", self) * weight, 0.0)
+
+    def _mean(self, weight: Float[Tensor, "batch token"], step: TokenBatch) -> Float[Tensor, ""]:
+        """Return the mean over tokens, or over the means of rows that have tokens, as verl divides them."""
+        length = step.response_mask.sum(dim=1).to(weight.dtype)
+        total = torch.where(step.response_mask, weight, 0.0).sum(dim=1)
+        if self.ratio.level == "token":
+            return total.sum() / (length.sum() + LEAK)
+        return (total / (length + LEAK))[length > 0].mean()
 
 
 def read_tests(names: str, thresholds: str | float) -> tuple[tuple[str, str, float, float], ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +25,7 @@ from core import (
 from core.corrections import TruncatedImportance
 from core.protocols import Advantage, Aggregation, Denominator, Likelihood, Mask, RowWeight, TokenChoice
 from core.soft_masks import AllOf
-from studies.conforming.options import Options
+from studies.conforming.options import Inexpressible, Options
 from studies.conforming.verl_quirks import LeakyMean, RowsWith
 
 EVERY, TOKENS, KEEP, GIVEN = EveryToken(), TokenLikelihood(), KeepAll(), Precomputed()
@@ -93,14 +92,13 @@ class Loss:
         return (policy, penalty)
 
 
-AVERAGES: dict[str, Callable[[Options, TokenBatch], Aggregation]] = {
-    "token-mean": lambda *_: TokenMean(),
-    "token-sum": lambda *_: FixedLengthSum(1),
-    "seq-mean-token-sum": lambda *_: FixedLengthMean(1),
-    "seq-mean-token-sum-norm": lambda options, step: FixedLengthMean(
-        options.count("loss_scale_factor", step.response_mask.shape[1])
-    ),
-    "seq-mean-token-mean": lambda *_: LeakyMean(),
+SCALED = "seq-mean-token-sum-norm"
+AVERAGES: dict[str, Aggregation] = {
+    "token-mean": TokenMean(),
+    "token-sum": FixedLengthSum(1),
+    "seq-mean-token-sum": FixedLengthMean(1),
+    SCALED: FixedLengthMean(1),  # over loss_scale_factor, which need not be whole
+    "seq-mean-token-mean": LeakyMean(),
 }
 """loss_agg_mode"""
 
@@ -112,13 +110,21 @@ def average(name: str, options: Options, step: TokenBatch, tokens: TokenChoice =
     """Return an average over the step's share of the global mini-batch; rows without tokens don't count."""
     if name == ALL_ROWS:
         return Average(SequenceMean(), Rollouts(), tokens=tokens)
-    aggregation = AVERAGES[name](options, step)
     ranks = options.count("dp_size", 1)
     chosen = step.response_mask & tokens(step)
     here = {"token-mean": chosen.sum(), "token-sum": None}.get(name, chosen.any(dim=1).sum())
     size = options.take("batch_num_tokens" if name == "token-mean" else "global_batch_size", None)
     weight = float(ranks) if here is None or size is None else ranks * int(here) / size
-    return Average(aggregation, RowsWith(Rollouts(), tokens), weight, tokens)
+    if name == SCALED:
+        weight /= _scale(options, step)
+    return Average(AVERAGES[name], RowsWith(Rollouts(), tokens), weight, tokens)
+
+
+def _scale(options: Options, step: TokenBatch) -> float:
+    scale = options.number("loss_scale_factor", step.response_mask.shape[1])
+    if scale <= 0:
+        raise Inexpressible(f"cannot express option loss_scale_factor={scale}: it must be above 0")
+    return scale
 
 
 def entropy_bonus(weight: float, mean: Average) -> EntropyBonus:

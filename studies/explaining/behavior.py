@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Hashable, Mapping
-from functools import lru_cache
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache, wraps
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from core import Algorithm, Coefficients, Curriculum, PolicyTokens, TokenBatch
-from core.algorithm import StepPlan
+from core import Algorithm, Curriculum
 from core.hooks import Stateful
 from core.needs import parts_of
 from core.rollouts import RolloutPlan
 from core.types import State
+from studies.explaining.asking import ask, prefix_shares, remember, total
 from studies.explaining.probes import PROGRESS, Probe, long_run, probes
+from studies.explaining.variation import algorithms_of
 
 OFFERED = "offered"
 """A relaxation for algorithms that demonstrations are not collected for: they see them nevertheless."""
-PROVIDED = (
-    "behavior_logp",
-    "sampler_logp",
-    "reference_logp",
-    "current_logp",
-    "current_entropy",
-    "value",
-    "greedy_reward",
-)
-"""Fields that the trainer fills only where an algorithm's `needs` name them."""
 
-
-class Found(NamedTuple):
-    """An algorithm's answer to one probe."""
-
-    given: Tensor
-    """Indices of the probe's rows that the algorithm was given."""
-    step: TokenBatch
-    plan: StepPlan
-    coefficients: tuple[Coefficients, ...]
+Built = Algorithm | Curriculum
 
 
 class Behavior(NamedTuple):
@@ -53,84 +34,40 @@ class Behavior(NamedTuple):
     """What is asked of rollouts, side steps and stages."""
 
 
-def ask(
-    algorithm: Algorithm,
-    probe: Probe,
-    memory: Mapping[str, State] | None = None,
-    more: frozenset[str] = frozenset(),
-) -> Found:
-    """Return an algorithm's coefficients on those rows and fields that the trainer would give it.
+Tried = Callable[[Built, int, frozenset[str]], Behavior]
+
+
+def _kept(most: int) -> Callable[[Tried], Tried]:
+    """Return a decorator that keeps the latest results, but for algorithms that cannot be hashed."""
+
+    def decorated(function: Tried) -> Tried:
+        cached = lru_cache(maxsize=most)(function)
+
+        @wraps(function)
+        def called(algorithm: Built, samples: int, relaxed: frozenset[str]) -> Behavior:
+            try:
+                hash(algorithm)
+            except TypeError:  # a part of a user's own that holds a list
+                return function(algorithm, samples, relaxed)
+            return cached(algorithm, samples, relaxed)
+
+        return called
+
+    return decorated
+
+
+@_kept(700)
+def behavior(algorithm: Built, samples: int, relaxed: frozenset[str]) -> Behavior:
+    """Return what an algorithm does on the probes that a set of relaxations allows.
 
     Args:
-        algorithm: What is asked.
-        probe: Of what.
-        memory: What its stateful parts remember.
-        more: What it is given beyond its needs.
+        algorithm: What is tried.
+        samples: Rollouts of each question, unless that is relaxed.
+        relaxed: Which settings do not hold.
+
+    Raises:
+        Refused: It cannot take one of the steps.
     """
-    given, step = _given(algorithm, probe, memory, more)
-    plan = algorithm.plan(step)
-    return Found(given, step, plan, plan.coefficients(_policy(probe, given, algorithm.needs), step))
-
-
-def _given(
-    algorithm: Algorithm, probe: Probe, memory: Mapping[str, State] | None, more: frozenset[str]
-) -> tuple[Tensor, TokenBatch]:
-    """Return which rows of a probe the trainer would give to an algorithm, and the step they make up."""
-    needs, step = algorithm.needs | more, probe.step
-    if not needs & {"rollouts", "demonstrations"}:
-        raise ValueError(
-            f"algorithm {algorithm.name!r} needs neither rollouts nor demonstrations, so the trainer would "
-            "have no rows for it; name what it reads in its parts' `needs`"
-        )
-    kept = step.is_demonstration if "demonstrations" in needs else torch.zeros_like(step.is_demonstration)
-    kept = kept | ~step.is_demonstration if "rollouts" in needs else kept
-    given = kept.nonzero().flatten()
-    dropped = {name: None for name in PROVIDED if name not in needs}
-    if "prefixes" not in needs:
-        dropped["prefix_mask"] = None
-    step = dataclasses.replace(step, memory=memory or {}, **dropped)  # type: ignore[arg-type]
-    return given, step.rows(given)
-
-
-def _policy(probe: Probe, index: Tensor, needs: frozenset[str]) -> PolicyTokens:
-    logp, entropy, value = probe.policy.logp, probe.policy.entropy, probe.policy.value
-    assert entropy is not None
-    assert value is not None
-    return PolicyTokens(logp[index], entropy[index], value[index] if "value" in needs else None)
-
-
-def total(found: Found, probe: Probe) -> Tensor:
-    """Return the sums of all terms' coefficients at every row of the probe; shape (3, rows, tokens)."""
-    result = torch.zeros(3, *probe.step.response_mask.shape, dtype=torch.float64)
-    for each in found.coefficients:
-        for place, part in enumerate((each.logp, each.entropy, each.value)):
-            if part is not None:
-                result[place, found.given] += part
-    return result
-
-
-def _coefficients(algorithm: Algorithm, steps: tuple[Probe, ...], more: frozenset[str]) -> tuple[Tensor, ...]:
-    """Return an algorithm's total coefficients on successive steps, with what it remembers in between."""
-    memory: Mapping[str, State] = {}
-    totals = []
-    for probe in steps:
-        found = ask(algorithm, probe, memory, more)
-        memory = found.plan.memory
-        totals.append(total(found, probe))
-    return tuple(totals)
-
-
-def behavior(algorithm: Algorithm | Curriculum, samples: int, relaxed: frozenset[str]) -> Behavior:
-    """Return what an algorithm does on the probes that a set of relaxations allows."""
-    try:
-        hash(algorithm)
-    except TypeError:  # a part of a user's own that holds a list
-        return _behavior.__wrapped__(algorithm, samples, relaxed)
-    return _behavior(algorithm, samples, relaxed)
-
-
-@lru_cache(maxsize=700)
-def _behavior(algorithm: Algorithm | Curriculum, samples: int, relaxed: frozenset[str]) -> Behavior:
     more = frozenset({"demonstrations"}) if OFFERED in relaxed else frozenset[str]()
     found: tuple[Tensor, ...] = ()
     beside: tuple[Tensor, ...] = ()
@@ -146,30 +83,61 @@ def _behavior(algorithm: Algorithm | Curriculum, samples: int, relaxed: frozense
     return Behavior(found, beside, around)
 
 
+def _coefficients(algorithm: Algorithm, steps: tuple[Probe, ...], more: frozenset[str]) -> tuple[Tensor, ...]:
+    """Return an algorithm's total coefficients on successive steps, with what it remembers in between."""
+    memory: Mapping[str, State] = {}
+    totals = []
+    for probe in steps:
+        found = ask(algorithm, probe, memory, more)
+        memory = found.plan.memory
+        totals.append(total(found, probe))
+    return tuple(totals)
+
+
 def _rollouts(plan: RolloutPlan) -> Hashable:
     """Return what a rollout plan asks for: prefix lengths at several draws, and its other parts."""
     if plan.prefix is None:
         return (plan.dynamic,)
-    draws = torch.linspace(0.0, 0.999, 23, dtype=torch.float64)
-    shares = tuple(tuple(plan.prefix.length(draws, progress).tolist()) for progress in PROGRESS)
+    shares = tuple(tuple(prefix_shares(plan.prefix, progress).tolist()) for progress in PROGRESS)
     return (plan.dynamic, plan.prefix.rollouts, shares)
 
 
-def is_stateful(algorithm: Algorithm | Curriculum) -> bool:
+def is_stateful(algorithm: Built) -> bool:
     """Return whether a part remembers from step to step."""
-    terms = [stage.algorithm.terms for stage in algorithm.stages]
-    return any(isinstance(part, Stateful) for part in parts_of(tuple(terms)))
+    terms = tuple(each.terms for _, each in algorithms_of(algorithm))
+    return any(isinstance(part, Stateful) for part in parts_of(terms))
 
 
-@lru_cache(maxsize=4)
-def settled(algorithm: Algorithm | Curriculum) -> Behavior:
-    """Return the coefficients of a long run's last step; of parts without memory they tell nothing new."""
-    found = []
+@_kept(8)
+def in_time(algorithm: Built, samples: int, relaxed: frozenset[str]) -> Behavior:
+    """Return coefficients at some steps of a long run; of parts without memory they tell nothing new.
+
+    Args:
+        algorithm: What is tried.
+        samples: Rollouts of each question, unless that is relaxed.
+        relaxed: Which settings do not hold.
+
+    Raises:
+        Refused: It cannot take one of the steps.
+    """
+    found: tuple[Tensor, ...] = ()
+    beside: tuple[Tensor, ...] = ()
     for stage in algorithm.stages:
-        memory: Mapping[str, State] = {}
-        *earlier, last = long_run()
-        for probe in earlier:
-            _, step = _given(stage.algorithm, probe, memory, frozenset())
-            memory = stage.algorithm.plan(step).memory
-        found.append(total(ask(stage.algorithm, last, memory), last))
-    return Behavior(tuple(found))
+        found += _now_and_then(stage.algorithm, long_run(samples, relaxed))
+        if stage.algorithm.aside is not None:
+            beside += in_time(stage.algorithm.aside.algorithm, samples, relaxed).coefficients
+    return Behavior(found, beside)
+
+
+def _now_and_then(algorithm: Algorithm, steps: tuple[Probe, ...]) -> tuple[Tensor, ...]:
+    """Return an algorithm's total coefficients on every tenth of successive steps, and on the last one."""
+    memory: Mapping[str, State] = {}
+    totals = []
+    for place, probe in enumerate(steps, start=1):
+        if place % 10 and place < len(steps):
+            memory = remember(algorithm, probe, memory)
+            continue
+        found = ask(algorithm, probe, memory)
+        memory = found.plan.memory
+        totals.append(total(found, probe))
+    return tuple(totals)

@@ -10,17 +10,18 @@ from torch import Tensor
 
 from core import Algorithm, Term
 from core.types import State
-from studies.explaining.behavior import Found, ask
+from studies.explaining.asking import Found, ask
 from studies.explaining.docstrings import read_docstring
 from studies.explaining.numbers import number
 from studies.explaining.probes import probes
 from studies.explaining.standing import same
 
 SHORT = 40
+IDLE = "c_t = 0: trains no token"
 
 
 def formula(algorithm: Algorithm, index: int, samples: int, relaxed: frozenset[str]) -> str:
-    """Return what a term's coefficient is made of on the probes that relaxations allow.
+    """Return what a term's coefficient is made of on the probes that relaxations allow; 0 without a token.
 
     Args:
         algorithm: The algorithm.
@@ -31,12 +32,13 @@ def formula(algorithm: Algorithm, index: int, samples: int, relaxed: frozenset[s
     term = algorithm.terms[index]
     assert isinstance(term, Term)
     factors = _factors(algorithm, index, samples, relaxed)
+    if not len(factors["row"]):
+        return IDLE
     words = [number(term.weight)] if term.weight != 1.0 else []
     names = {"stable": "1_stable", "ratio": "(π_θ/π_ref)", "advantage": "Â", "row": "w"}
     for name, symbol in names.items():
         values = factors[name]
-        constant = bool(len(values)) and same(values, values[:1].expand_as(values))
-        if not constant:
+        if not same(values, values[:1].expand_as(values)):
             words.append(symbol)
         elif float(values[0, 0]) != 1.0:
             words.append(number(float(values[0, 0])))

@@ -19,20 +19,24 @@ class Command:
     nothing, whether it is unbiased, whether its weights are bounded, which groups give a gradient.
     """
 
-    algorithm: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME_OR_FILE")] = ""
+    algorithm: Annotated[
+        tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME_OR_FILE", help_behavior_hint="")
+    ] = ""
     """Name of an algorithm (`studies.run --list` shows all), or path/to/file.py:function."""
     scale: str = "tiny"
     """Name of a scale, or path of a Python file that defines SCALE."""
     set: Annotated[
         tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], tyro.conf.arg(metavar="KEY=VALUE ...")
     ] = ()
-    """Change settings (train.updates_per_step=2), or the algorithm's arguments and parts (grpo.clip_low=0.1);
-    may be repeated."""
+    """Change settings (train.updates_per_step=2), the algorithm's arguments (grpo.clip_low=0.1),
+    its parts ('grpo.reinforce.mask=ClipMask(0.1)', grpo.reinforce.mask.low=0.1),
+    or add a term ('grpo.kl=KlPenalty(0.01, Rollouts(), TokenMean())'); may be repeated."""
     latex: bool = False
-    """Print the rows of a paper's table instead, one a term."""
-    docs: Path | None = None
+    """Print the rows of a paper's table instead: one a term;
+    below them gates, what is asked of rollouts, and side steps."""
+    docs: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")] = None
     """Write the pages of all registered algorithms into this folder instead (docs/algorithms)."""
-    readme: Path | None = None
+    readme: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """Write the table of all registered algorithms between the markers of this file instead (README.md)."""
 
     @property

@@ -1,15 +1,15 @@
 """The training settings under which something is said, and what can be relaxed of them.
 
-Policies may have moved since the rollouts were sampled, rewards lie between 0 and 1, groups be of uneven
-size, and the critic have moved since then too.
+Policies may have moved since the rollouts were sampled, rewards lie between 0 and 1, questions have another
+number of rollouts, or each its own, and the critic have moved since then too.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-STALE, GRADED, UNEVEN, LEARNT = "stale", "graded", "uneven", "learnt"
-RELAXATIONS = (STALE, GRADED, UNEVEN, LEARNT)
+STALE, GRADED, RESIZED, UNEVEN, LEARNT = "stale", "graded", "resized", "uneven", "learnt"
+RELAXATIONS = (STALE, GRADED, RESIZED, UNEVEN, LEARNT)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,17 @@ class Settings:
         return {
             STALE: "one update per rollout batch",
             GRADED: "rewards of 0 and 1",
-            UNEVEN: f"{self.rollouts} and one demonstration of every question",
+            RESIZED: f"{self.rollouts} of a question",
+            UNEVEN: "as many rollouts and one demonstration of every question",
             LEARNT: "a critic that has not moved since the rollouts were sampled",
+        }[relaxation]
+
+    def reason(self, relaxation: str) -> str:
+        """Return why a setting cannot act as long as a relaxation is not made."""
+        return {
+            STALE: "one update per rollout batch, so every ratio to the behavior policy is 1",
+            GRADED: "every reward is 0 or 1",
+            RESIZED: f"every question has {self.rollouts}",
+            UNEVEN: "every question has as many rollouts, and one demonstration",
+            LEARNT: "one update per rollout batch, so the critic has not moved",
         }[relaxation]

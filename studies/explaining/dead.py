@@ -6,34 +6,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core import Algorithm, Curriculum
+from core import Algorithm
 from studies.catalog import UsageError
-from studies.explaining.behavior import OFFERED, behavior, is_stateful, settled
-from studies.explaining.conditions import GRADED, LEARNT, STALE, UNEVEN, Settings
-from studies.explaining.standing import same_around, same_coefficients, standing
-from studies.explaining.variation import (
-    PartField,
-    algorithms_of,
-    alternatives,
-    changed,
-    fields_of,
-    near,
-    value_at,
-)
+from studies.explaining.behavior import OFFERED, Built
+from studies.explaining.conditions import Settings
+from studies.explaining.fields import PartField, changed, fields_of, value_at
+from studies.explaining.trial import Trial
+from studies.explaining.variation import algorithms_of, alternatives, near
 
-Built = Algorithm | Curriculum
 Build = Callable[..., Built]
 
 
 @dataclass(frozen=True)
 class Dead:
-    """A setting whose other values leave every coefficient as it is.
+    """A setting that leaves every coefficient as it is, at all values near its own.
 
     Args:
         labels: The argument, or the field in all of its places.
         value: What it is set to.
-        conditions: Relaxations under which it would act; none: it never does.
-        acts_at: Values far from its own at which it does act.
+        conditions: Relaxations under which values near its own would act; none: they never do.
+        acts_at: Values far from its own at which it does act, in order.
     """
 
     labels: tuple[str, ...]
@@ -43,18 +35,14 @@ class Dead:
 
     def reason(self, settings: Settings) -> str:
         """Return why the setting changes nothing."""
-        reasons = {
-            STALE: "one update per rollout batch, so every ratio to the behavior policy is 1",
-            GRADED: "every reward is 0 or 1",
-            UNEVEN: f"every question has {settings.rollouts} and one demonstration",
-            LEARNT: "one update per rollout batch, so the critic has not moved",
-            OFFERED: "no demonstrations are collected for it",
-        }
-        said = "has no effect"
-        if self.conditions:
-            said = "cannot act: " + ", and ".join(reasons[name] for name in self.conditions)
-        far = ", ".join(map(str, self.acts_at))
-        return f"{said}; only values as far off as {far} act" if far else said
+        unseen = "no demonstrations are collected for it"
+        reasons = [unseen if name == OFFERED else settings.reason(name) for name in self.conditions]
+        why = f": {', and '.join(reasons)}" if reasons else ""
+        if not self.acts_at:
+            return f"cannot act{why}" if why else "has no effect"
+        *others, last = map(str, self.acts_at)
+        far = f"{', '.join(others)} and {last} do act" if others else f"{last} does act"
+        return f"has no effect near its value{why}; {far}"
 
 
 @dataclass(frozen=True)
@@ -147,34 +135,20 @@ def _judged(
     base: Built, labels: tuple[str, ...], value: object, others: Mapping[object, Built], settings: Settings
 ) -> Dead | None:
     """Return the setting if it is dead: if no value near its own acts."""
-    close = [built for other, built in others.items() if near(value, other)]
-
-    def holds(relaxed: frozenset[str]) -> bool:
-        return not any(_acts(base, built, settings.samples, relaxed) for built in close)
-
-    if not close or not holds(settings.relaxed):
+    trial = Trial(base, settings.samples)
+    possible = {other: built for other, built in others.items() if trial.takes(built, settings.relaxed)}
+    close = [built for other, built in possible.items() if near(value, other)]
+    if not close or any(trial.acts(built, settings.relaxed) for built in close):
         return None
-    if is_stateful(base) and any(_acts_in_time(base, built) for built in close):
-        return None
-    conditions = standing(holds, settings).conditions
-    if not conditions and not holds(settings.relaxed | {OFFERED}):
+    conditions = trial.conditions(close, settings)
+    if not conditions and not trial.silent(close, settings.relaxed | {OFFERED}):
         conditions = (OFFERED,)
-    far = [other for other in others if not near(value, other)]
-    acts_at = [other for other in far if _acts(base, others[other], settings.samples, settings.relaxed)]
-    return Dead(labels, value, conditions, tuple(acts_at))
+    far = {other: built for other, built in possible.items() if not near(value, other)}
+    acts_at = [other for other, built in far.items() if trial.acts(built, settings.relaxed)]
+    return Dead(labels, value, conditions, tuple(sorted(acts_at, key=_order)))
 
 
-def _acts(base: Built, other: Built, samples: int, relaxed: frozenset[str]) -> bool:
-    """Return whether the other does anything else than the base; a step that a part refuses tells nothing."""
-    try:
-        then, now = behavior(other, samples, relaxed), behavior(base, samples, relaxed)
-    except ValueError:
-        return False
-    return not (same_around(then, now) and same_coefficients(then, now))
-
-
-def _acts_in_time(base: Built, other: Built) -> bool:
-    try:
-        return not same_coefficients(settled(other), settled(base))
-    except ValueError:
-        return False
+def _order(value: object) -> tuple[bool, float, str]:
+    """Return what sorts numbers before all else."""
+    is_number = isinstance(value, int | float)
+    return (not is_number, float(value) if isinstance(value, int | float) else 0.0, str(value))

@@ -25,7 +25,7 @@ class Docstring:
         summary: Its first paragraph, in one line, without an equation after ":   ".
         equation: The formula it states, lines kept; "" where it states none.
         sources: Where the formula is from, one string a "See …".
-        differs: What "Differs from …:" lines say, by what they differ from.
+        differs: What "Differs from …:" lines say, each with what it differs from ("the paper").
         arguments: The meaning of each argument.
     """
 
@@ -86,7 +86,7 @@ def _remarks(paragraphs: list[str]) -> tuple[tuple[str, ...], tuple[tuple[str, s
         for piece in map(_line, pieces):
             if piece.startswith("See "):
                 sources.append(piece.removeprefix("See "))
-            elif found := re.match(r"Differs from (?:the )?([^:]+): *(.*)", piece):
+            elif found := re.match(r"Differs from ([^:]+): *(.*)", piece):
                 differs.append((found.group(1), found.group(2)))
     return tuple(sources), tuple(differs)
 

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from algorithms import ALGORITHMS
-from core import Algorithm, Curriculum
 from studies.configuring.arguments import argument_types
-from studies.explaining.behavior import behavior, is_stateful, settled
+from studies.explaining.asking import Refused
+from studies.explaining.behavior import Behavior, Built, Tried, behavior, in_time, is_stateful
 from studies.explaining.conditions import RELAXATIONS, Settings
 from studies.explaining.standing import same_around, same_coefficients, standing
-
-Built = Algorithm | Curriculum
 
 
 @dataclass(frozen=True)
@@ -84,22 +82,36 @@ def _compared(
         return None
 
     def holds(relaxed: frozenset[str]) -> bool:
-        mine = behavior(built, settings.samples, relaxed)
-        return same_coefficients(mine, behavior(other, settings.samples, relaxed))
+        return _same(built, other, settings.samples, relaxed)
 
     found = standing(holds, settings)
-    if not found.holds or not _same_in_time(built, other):
+    if not found.holds:
         return None
-    around = same_around(
-        *(behavior(each, settings.samples, frozenset(RELAXATIONS)) for each in (built, other))
-    )
+    relaxed = frozenset(RELAXATIONS) - set(found.conditions)
+    around = same_around(*(behavior(each, settings.samples, relaxed) for each in (built, other)))
     before = {name: p.default for name, p in inspect.signature(function).parameters.items()} | dict(usual)
     said = tuple((key, value) for key, value in given.items() if other != plain and value != before[key])
     return Equal(name, said, found.conditions, around)
 
 
-def _same_in_time(first: Built, second: Built) -> bool:
-    """Return whether two algorithms are still the same when what they remember has settled."""
-    if not is_stateful(first) and not is_stateful(second):
-        return True
-    return same_coefficients(settled(first), settled(second))
+def _same(mine: Built, other: Built, samples: int, relaxed: frozenset[str]) -> bool:
+    """Return whether coefficients agree, at once and in time."""
+    if not _agree(behavior, mine, other, samples, relaxed):
+        return False
+    return not (is_stateful(mine) or is_stateful(other)) or _agree(in_time, mine, other, samples, relaxed)
+
+
+def _agree(tried: Tried, mine: Built, other: Built, samples: int, relaxed: frozenset[str]) -> bool:
+    found, theirs = tried(mine, samples, relaxed), _of_other(tried, other, samples, relaxed)
+    return theirs is not None and same_coefficients(found, theirs)
+
+
+def _of_other(tried: Tried, other: Built, samples: int, relaxed: frozenset[str]) -> Behavior | None:
+    """Return the behavior of an algorithm that is compared with; None where it refuses a step.
+
+    Refusals of the explained algorithm are not caught: it could not be trained.
+    """
+    try:
+        return tried(other, samples, relaxed)
+    except Refused:
+        return None

@@ -11,7 +11,7 @@ from algorithms import ALGORITHMS
 from core import Algorithm, Curriculum, Term
 from core.protocols import LossTerm
 from studies.catalog import UsageError
-from studies.explaining.behavior import behavior
+from studies.explaining.asking import Refused
 from studies.explaining.bias import find_bias
 from studies.explaining.bounds import find_bounds
 from studies.explaining.coefficient import formula
@@ -37,10 +37,18 @@ def explain(subject: Subject) -> Explanation:
     """Return all that can be said of an algorithm before any run.
 
     Raises:
-        UsageError: It cannot take a step as the trainer would give it.
+        UsageError: It cannot take a step that the trainer could give it.
     """
+    try:
+        return _explained(subject)
+    except Refused as error:
+        raise UsageError(
+            f"{subject.name} cannot take a step that the trainer could give it: {error}"
+        ) from error
+
+
+def _explained(subject: Subject) -> Explanation:
     built, settings = subject.build(), subject.settings
-    _try(subject.name, built, settings)
     own, module = read_docstring(subject.function), read_docstring(module_of(subject.function))
     registered = subject.record.function if subject.record.function in ALGORITHMS else ""
     metrics: dict[str, str] = {}
@@ -90,13 +98,6 @@ def summary_of(function: Any) -> str:  # noqa: ANN401
     return said[:1].upper() + said[1:]
 
 
-def _try(name: str, built: Algorithm | Curriculum, settings: Settings) -> None:
-    try:
-        behavior(built, settings.samples, settings.relaxed)
-    except ValueError as error:
-        raise UsageError(f"{name} cannot take a step as the trainer would give it: {error}") from error
-
-
 def _arguments(subject: Subject, own: Docstring) -> tuple[ArgumentFacts, ...]:
     parameters = inspect.signature(subject.function).parameters
     return tuple(
@@ -105,24 +106,33 @@ def _arguments(subject: Subject, own: Docstring) -> tuple[ArgumentFacts, ...]:
     )
 
 
-def _stage(titles: tuple[str, str], algorithm: Algorithm, settings: Settings) -> StageFacts:
+def _stage(
+    titles: tuple[str, str], algorithm: Algorithm, settings: Settings, most: float = 1.0
+) -> StageFacts:
+    """Return what is said of an algorithm; `most` is the highest solve rate of questions that get there."""
     aside = algorithm.aside
     side = None
     if aside is not None:
         when = f"after every {aside.questions} questions with a solve rate of at most {aside.threshold}"
+        # Rollouts of its own may be solved; without any, what counts are those that failed before.
+        most_aside = 1.0 if "rollouts" in aside.algorithm.needs else aside.threshold
         side = _stage(
-            (f"side steps of {aside.algorithm.name}, {when}", "side steps"), aside.algorithm, settings
+            (f"side steps of {aside.algorithm.name}, {when}", "side steps"),
+            aside.algorithm,
+            settings,
+            most_aside,
         )
     plan = algorithm.rollouts
     asked = tuple(part_facts(role, part) for role, part in vars(plan).items() if part is not None)
     terms = tuple(_term(algorithm, index, settings) for index in range(len(algorithm.terms)))
-    groups = find_groups(algorithm, settings.samples).text()
-    return StageFacts(*titles, algorithm, terms, asked, find_bias(algorithm).text(), groups, side)
+    groups = find_groups(algorithm, settings.samples, most).text()
+    bias = find_bias(algorithm, settings.samples).text()
+    return StageFacts(*titles, algorithm, terms, asked, bias, groups, side)
 
 
 def _term(algorithm: Algorithm, index: int, settings: Settings) -> TermFacts:
     term = algorithm.terms[index]
-    bounds = find_bounds(algorithm, index)
+    bounds = find_bounds(algorithm, index, settings.samples)
     if not isinstance(term, Term):
         whole = part_facts("term", term)
         return TermFacts(term.name, whole, None, whole.inner, (), bounds)

@@ -2,133 +2,127 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from core import Algorithm, Curriculum, Term
+from core.needs import parts_of
 from core.protocols import LossTerm
-from studies.catalog import UsageError
-from studies.explaining.names import compact
+from core.tokens import EveryToken
+from studies.explaining.formulas import WHERE, cell, escape, value
+from studies.explaining.numbers import number
 
 COLUMNS = (
     "Algorithm",
-    r"$\mathbb{1}_{\mathrm{stable}}$",
-    r"$\pi_{\mathrm{ref}}$",
+    "Rows",
+    r"$\mathbf{1}_{\mathrm{stable}}$",
+    r"$\pi_{\mathrm{ref}}$ ($\rho=\pi_\theta/\pi_{\mathrm{ref}}$)",
     r"$\hat{A}$",
     "Likelihood",
     "Aggregation",
 )
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    **{character: "\\" + character for character in "&%$#_{}"},
-}
-_NOTHING = {"low": r"-\infty", "high": r"\infty", "cap": r"\infty"}
-"""What None stands for in a field: no bound there; elsewhere nothing is written."""
+ELSEWHERE = ("name", "rows", "tokens", "aggregation")
+"""Fields of additive terms that have columns of their own."""
+
+
+class Row(NamedTuple):
+    """A line of the table; a note has no term."""
+
+    term: str
+    cells: str
+    indent: str = ""
 
 
 def table_rows(name: str, built: Algorithm | Curriculum) -> list[str]:
-    """Return a comment that names the columns, and a row of a booktabs table for each term."""
-    rows = [f"% {' & '.join(COLUMNS)}"]
-    terms = [term for stage in built.stages for term in stage.algorithm.terms]
-    for place, term in enumerate(terms):
-        label = escape(name if place == 0 else "")
-        label = f"{label} ({escape(term.name)})".strip() if len(terms) > 1 else label
-        rows.append(f"{label} & {_cells(term)} \\\\")
-    return rows
+    """Return a comment that names the columns, and rows of a booktabs table.
 
-
-def _cells(term: LossTerm) -> str:
-    if not isinstance(term, Term):
-        return rf"\multicolumn{{{len(COLUMNS) - 1}}}{{l}}{{{cell(term)}}}"
-    estimator = term.estimator
-    parts = (
-        estimator.mask,
-        estimator.denominator,
-        estimator.advantage,
-        estimator.likelihood,
-        term.aggregation,
-    )
-    cells = [cell(part) for part in parts]
-    if term.weight != 1.0:
-        cells[2] = cell(estimator.advantage, rf"{value(term.weight)}\cdot ")
-    return " & ".join(cells)
-
-
-def cell(part: object, factor: str = "") -> str:
-    """Return a part's formula in math mode, after a factor; what it is called where it declares none."""
-    said = formula(part)
-    if said:
-        return f"${factor}{said}$"
-    name = rf"\texttt{{{escape(compact(part))}}}"
-    return f"${factor}$ {name}" if factor else name
-
-
-def formula(part: object) -> str:
-    """Return a part's formula with its fields filled in, "" where it declares none.
-
-    A field that the formula does not name is written behind it, unless it is at its default: the formula of a
-    class is that of its defaults.
-
-    Raises:
-        UsageError: The formula names a field that the part has not, or holds a bare %.
+    A row a term. Below an algorithm's terms a note for each of their gates, for what is asked of rollouts and
+    for side steps, whose terms follow it; above the terms of a curriculum's stage one that names it. Formulas
+    are set with amsmath and amssymb.
     """
-    declared = getattr(part, "latex", None)
-    if not isinstance(declared, str):
+    rows = list(_stages(built))
+    several = sum(bool(row.term) for row in rows) > 1
+    lines = [f"% {' & '.join(COLUMNS)}"]
+    for place, row in enumerate(rows):
+        term = f"({escape(row.term)})" if row.term and several else ""
+        words = (row.indent, escape(name) if place == 0 else "", term)
+        lines.append(f"{' '.join(word for word in words if word)} & {row.cells} \\\\")
+    return lines
+
+
+def _stages(built: Algorithm | Curriculum) -> Iterator[Row]:
+    for place, stage in enumerate(built.stages):
+        if len(built.stages) > 1:
+            share = number(100.0 * stage.share)
+            yield _note(f"stage {place + 1}, {share}\\% of the steps: {escape(stage.algorithm.name)}")
+        yield from _algorithm(stage.algorithm)
+
+
+def _algorithm(algorithm: Algorithm, indent: str = "") -> Iterator[Row]:
+    for term in algorithm.terms:
+        cells, clauses = _cells(term)
+        yield Row(term.name, cells, indent)
+        yield from (_note(f"where {clause}") for clause in clauses)
+    yield from _gates(algorithm.terms)
+    for name, part in vars(algorithm.rollouts).items():
+        if part is not None:
+            yield _note(f"rollouts, {escape(name)}: {cell(part)}")
+    if (aside := algorithm.aside) is not None:
+        yield _note(
+            f"side steps, one after every {aside.questions} questions with "
+            rf"$P_q\le {value(aside.threshold)}$, on these: {escape(aside.algorithm.name)}"
+        )
+        yield from _algorithm(aside.algorithm, indent + r"\quad")
+
+
+def _gates(terms: tuple[LossTerm, ...]) -> Iterator[Row]:
+    """Yield a note for each gate of the terms' rows, with the terms' names where gates differ."""
+    held: dict[str, dict[str, None]] = {}
+    for term in terms:
+        for part in parts_of(getattr(term, "rows", None)):
+            gate = getattr(part, "gate", None)
+            if gate is not None:
+                held.setdefault(value(gate), {})[term.name] = None
+    for said, names in held.items():
+        of = f" of {', '.join(map(escape, names))}" if len(held) > 1 else ""
+        yield _note(rf"gate{of}: $(\alpha,\,\beta)={said}$")
+
+
+def _note(text: str) -> Row:
+    return Row("", rf"\multicolumn{{{len(COLUMNS) - 1}}}{{l}}{{{text}}}")
+
+
+def _cells(term: LossTerm) -> tuple[str, list[str]]:
+    """Return a term's row, and the clauses that explain its symbols."""
+    aggregation = getattr(term, "aggregation", None)
+    if isinstance(term, Term):
+        estimator = term.estimator
+        parts = (estimator.mask, estimator.denominator, estimator.advantage, estimator.likelihood)
+        said = [cell(part) for part in parts]
+    else:
+        said = [cell(term, without=ELSEWHERE)]
+    middle, clauses = zip(*map(_split, said), strict=True)
+    if not isinstance(term, Term):
+        middle = (rf"\multicolumn{{{len(COLUMNS) - 3}}}{{l}}{{{middle[0]}}}",)
+    last = "" if aggregation is None else cell(aggregation)
+    return " & ".join([_rows(term), *middle, last]), [clause for clause in clauses if clause]
+
+
+def _split(said: str) -> tuple[str, str]:
+    """Return a cell without the clause at its end, and that clause."""
+    head, _, clause = said.partition(WHERE)
+    return (f"{head}$", f"${clause}") if clause else (said, "")
+
+
+def _rows(term: LossTerm) -> str:
+    """Return which rows and tokens a term trains on, after its weight where that is not 1."""
+    rows, tokens = getattr(term, "rows", None), getattr(term, "tokens", EveryToken())
+    if rows is None:
         return ""
-    fields = dataclasses.fields(part) if dataclasses.is_dataclass(part) else ()
-    held = {each.name: value(getattr(part, each.name), each.name) for each in fields}
-    named = _Named(held)
-    try:
-        said = declared % named
-    except (KeyError, ValueError, TypeError) as error:
-        raise UsageError(
-            f"{type(part).__name__}.latex={declared!r} cannot be filled in ({error!r}); its fields are "
-            f"{sorted(held)}, written %(field)s, and a bare % is written %%"
-        ) from error
-    if isinstance(getattr(type(part), "latex", None), str):
-        unnamed = [each for each in fields if each.name not in (*named.asked, "name")]
-        for each in unnamed:
-            if each.default not in (dataclasses.MISSING, getattr(part, each.name)):
-                said += rf"\;[\mathrm{{{escape(each.name)}}}={held[each.name] or 'None'}]"
-    return said
-
-
-class _Named(dict[str, str]):
-    """Values of fields, that remember which of them were asked for."""
-
-    def __init__(self, values: dict[str, str]) -> None:
-        super().__init__(values)
-        self.asked: list[str] = []
-
-    def __getitem__(self, name: str) -> str:
-        self.asked.append(name)
-        return super().__getitem__(name)
-
-
-def value(held: object, name: str = "") -> str:
-    """Return what a field holds, in math mode."""
-    if held is None:
-        return _NOTHING.get(name, "")
-    if isinstance(held, tuple):
-        return r",\,".join(value(each) for each in held)
-    if isinstance(held, bool | str):
-        return rf"\mathrm{{{escape(str(held))}}}"
-    if isinstance(held, int | float):
-        return _number(held)
-    return formula(held) or rf"\texttt{{{escape(compact(held))}}}"
-
-
-def _number(held: float) -> str:
-    """Return a number; powers of ten as such."""
-    mantissa, _, exponent = f"{held:.6g}".partition("e")
-    if not exponent:
-        return mantissa
-    power = f"10^{{{int(exponent)}}}"
-    return power if mantissa == "1" else rf"{mantissa}\cdot {power}"
-
-
-def escape(text: str) -> str:
-    """Return text with LaTeX's special characters escaped."""
-    return re.sub(r"[\\~^&%$#_{}]", lambda found: _SPECIAL[found.group()], text)
+    said = value(rows)
+    if not isinstance(tokens, EveryToken):
+        said += rf",\ {value(tokens)}"
+    if isinstance(term, Term) and term.weight != 1.0:
+        weighed = said if r"\,[" in said else f"[{said}]"
+        said = rf"{value(term.weight)}\,{weighed}"
+    return f"${said}$"

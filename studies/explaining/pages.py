@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from algorithms import ALGORITHMS
+from studies.explaining.departures import departures
 from studies.explaining.explanation import Explanation, PartFacts, StageFacts, TermFacts
 from studies.explaining.facts import explain, summary_of
 from studies.explaining.names import compact, shallow
@@ -120,9 +121,8 @@ def _metrics(facts: Explanation) -> list[str]:
 
 def _departures(facts: Explanation) -> list[str]:
     lines: list[str] = []
-    for target in dict.fromkeys(target for target, _ in facts.differs):
-        remarks = [remark for other, remark in facts.differs if other == target]
-        lines += [f"## Differs from the {target}", "", *(f"- {remark}" for remark in remarks), ""]
+    for section in departures(facts):
+        lines += [f"## {section.heading}", "", *(f"- {line}" for line in section.lines), ""]
     return lines
 
 

@@ -14,13 +14,16 @@ import torch
 from torch import Tensor
 
 from core import PolicyTokens, TokenBatch
-from studies.explaining.conditions import GRADED, LEARNT, RELAXATIONS, STALE, UNEVEN
+from studies.explaining.conditions import GRADED, LEARNT, RESIZED, STALE, UNEVEN
 
 PROGRESS = (0.0, 0.01, 0.15, 0.55, 1.0)
 TOKENS = 8
 # Logs of ratios: as close to 1 as the usual clips are, farther, and farther than the usual caps.
 SPREADS = (0.02, 0.4, 1.8, 4.0)
 REWARDS = (0.0, 0.25, 1.0, 0.5, 0.75, 0.0, 1.0)
+MANY = 100
+SIZES = (10, 16, 1, MANY, 3)
+"""Rollouts of each question in successive steps, where that is relaxed; solve rates are as low as 0.01."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,14 @@ class Probe:
 
 @dataclass(frozen=True)
 class Row:
-    """What is drawn by hand for a row; all else is drawn at random."""
+    """What is drawn by hand for a row; all else is drawn at random.
+
+    Args:
+        group: The question.
+        is_demonstration: Whether it is one.
+        reward: Of the whole row.
+        prefix: Whether it may begin with given tokens, as many as are drawn.
+    """
 
     group: int
     is_demonstration: bool
@@ -41,15 +51,19 @@ class Row:
     prefix: bool = False
 
 
-@lru_cache(maxsize=1)
-def long_run(steps: int = 90) -> tuple[Probe, ...]:
-    """Return the steps of a run that is long enough for controllers to settle at its end."""
-    everything = frozenset(RELAXATIONS)
-    questions = [(question, index) for question in range(12) for index in range(3)]
+@lru_cache(maxsize=3)
+def long_run(samples: int, relaxed: frozenset[str], steps: int = 90) -> tuple[Probe, ...]:
+    """Return the steps of a run that is long enough for controllers to settle at its end.
+
+    Args:
+        samples: Rollouts of each question, unless that is relaxed.
+        relaxed: Which settings do not hold.
+        steps: How many.
+    """
     return tuple(
         make_probe(
-            [Row(q, i == 2, float(i == 2 or (q + 5 * i + step) % 7 < 3)) for q, i in questions],
-            everything - {GRADED},
+            _rows(samples, relaxed, step, questions=12),
+            relaxed,
             min(1.0, 3 * step / steps),
             seed=step % len(PROGRESS),
         )
@@ -71,9 +85,12 @@ def probes(samples: int, relaxed: frozenset[str]) -> tuple[Probe, ...]:
     )
 
 
-def _rows(samples: int, relaxed: frozenset[str], shift: int) -> list[Row]:
-    """Return the rows of a step; each question has another solve rate in every step."""
+def _rows(samples: int, relaxed: frozenset[str], shift: int, questions: int = 1) -> list[Row]:
+    """Return the rows of a step of at least some `questions`, each with another solve rate in every step."""
+    if RESIZED in relaxed:
+        samples = SIZES[shift % len(SIZES)]
     rates = _solved_counts(samples)
+    rates *= -(-questions // len(rates))
     rows: list[Row] = []
     for question in range(len(rates)):
         solved = rates[(question + 2 * shift) % len(rates)]
@@ -85,7 +102,7 @@ def _rows(samples: int, relaxed: frozenset[str], shift: int) -> list[Row]:
             reward = float(index < solved)
             if GRADED in relaxed:
                 reward = REWARDS[(index + question + shift) % len(REWARDS)] if 0 < solved < size else reward
-            rows.append(Row(7 * question + 3, False, reward, prefix=index < 2))
+            rows.append(Row(7 * question + 3, False, reward, prefix=True))
         graded = GRADED in relaxed and question % 3 == 1
         rows += [Row(7 * question + 3, True, 0.5 if graded else 1.0)] * demonstrations
     # Neither groups nor sources lie in one piece.
@@ -94,8 +111,9 @@ def _rows(samples: int, relaxed: frozenset[str], shift: int) -> list[Row]:
 
 
 def _solved_counts(samples: int) -> list[int]:
-    """Return numbers of solved rollouts from none to all, of up to nine kinds; the fewer the more often."""
-    counts = range(samples + 1) if samples <= 8 else [round(samples * k / 8) for k in range(9)]
+    """Return numbers of solved rollouts from none to all, of few kinds; the fewer solved the more often."""
+    kinds = min(samples, 8 if samples < MANY else 2)
+    counts = {round(samples * kind / kinds) for kind in range(kinds + 1)}
     return [*sorted({*counts, min(1, samples), max(0, samples - 1)}), 0, 0, min(1, samples)]
 
 
@@ -120,8 +138,8 @@ def make_probe(rows: Sequence[Row], relaxed: frozenset[str], progress: float, se
         is_demonstration=demonstration,
         reward=reward,
         behavior_logp=behavior,
-        # The rollout engine says nothing of tokens that it did not sample.
-        sampler_logp=torch.where(prefix | demonstration[:, None], 0.0, _at_most_certain(behavior + mismatch)),
+        # The rollout engine says nothing of rows that it did not sample.
+        sampler_logp=torch.where(demonstration[:, None], 0.0, _at_most_certain(behavior + mismatch)),
         reference_logp=_at_most_certain(logp + away),
         current_logp=logp,
         current_entropy=entropy,

@@ -1,8 +1,9 @@
 """The largest weight of a token, over all that policies may say of it.
 
 Searched over the token's probability in (0, 1] and over its ratios to the behavior policy, to the sampler and
-to the reference policy, each within e^±60: on a grid, then around its best point. Responses of two tokens are
-searched too, since a likelihood may let one token weigh on the other.
+to the reference policy, each within e^±60: on a grid, then around its best point. A likelihood may let tokens
+of a response weigh on each other; longer responses, of one token beside others that are alike, are searched
+then too.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from torch import Tensor
 
 from core import PolicyTokens, Term, TermPlan, TokenBatch
 from core.protocols import LossTerm
-from studies.explaining.numbers import number
 
 REACH, HALF = 60.0, 30.0
 GROWS = 1.0 + 1e-6
@@ -28,6 +28,8 @@ FEW = (0.0, 0.1, 0.5, 1.0, 3.0, 30.0, 60.0)
 SURPRISE, BEHAVIOR, SAMPLER, REFERENCE = range(4)
 """Coordinates of a token: −log π_θ, and logs of π_θ/π_behavior, π_behavior/π_sampler and π_θ/π_reference."""
 LIMITS = (2.0 * REACH, REACH, REACH, REACH)
+LENGTHS = (1, 2, 4, 8)
+"""Of the responses that are searched, in tokens."""
 QUANTITIES = (
     ("1/π_θ", SURPRISE, 1.0),
     ("π_θ/π_behavior", BEHAVIOR, 1.0),
@@ -40,20 +42,6 @@ QUANTITIES = (
 
 
 @dataclass(frozen=True)
-class Bound:
-    """The largest weight of a token, infinite where it grows without bound, and what it grows with then."""
-
-    largest: float
-    grows_with: tuple[str, ...] = ()
-
-    def text(self) -> str:
-        """Return the statement."""
-        if self.largest < float("inf"):
-            return f"bounded by {number(self.largest, digits=5)}"
-        return "unbounded" + (f": grows with {' and '.join(self.grows_with)}" if self.grows_with else "")
-
-
-@dataclass(frozen=True)
 class Search:
     """The weights of one term's tokens, by their coordinates.
 
@@ -62,15 +50,33 @@ class Search:
         sign: Of the advantage; additive terms have none.
         scale: The largest factor that the term's mask gives tokens by looking across rows.
         free: Coordinates that the term can depend on.
+        length: Tokens of a response.
     """
 
     term: LossTerm
     sign: float
     scale: float
     free: tuple[int, ...]
+    length: int = 1
 
-    def weigh(self, rows: Tensor) -> Tensor:
-        """Return the largest weight in each row of tokens; `rows` is of shape (rows, tokens, coordinates)."""
+    def on_policy(self) -> Search:
+        """Return the search while π_θ is the behavior policy."""
+        return dataclasses.replace(self, free=tuple(place for place in self.free if place != BEHAVIOR))
+
+    def of_length(self, length: int) -> Search:
+        """Return the search of responses of some tokens."""
+        return dataclasses.replace(self, length=length)
+
+    def is_tokenwise(self) -> bool:
+        """Return whether the weight of a token does not depend on the rest of its response."""
+        grid = self._grid()
+        drawn = torch.randint(len(grid), (500, LENGTHS[-1]), generator=torch.Generator().manual_seed(1))
+        rows = grid[drawn]
+        alone = self.weights(rows.reshape(-1, 1, rows.shape[-1])).reshape(drawn.shape)
+        return bool(torch.isclose(self.weights(rows), alone, rtol=1e-9, atol=0.0).all())
+
+    def weights(self, rows: Tensor) -> Tensor:
+        """Return the weight of each token; `rows` is of shape (rows, tokens, coordinates)."""
         logp = -rows[..., SURPRISE]
         behavior = logp - rows[..., BEHAVIOR]
         one = torch.ones_like(logp)
@@ -89,42 +95,43 @@ class Search:
         )
         plan = TermPlan(self.sign * one if isinstance(self.term, Term) else one, one, target=0.0 * one)
         found = self.term.coefficients(plan, PolicyTokens(logp, one, 0.0 * one), step)
-        return self.scale * found.logp.abs().amax(dim=1)
+        return self.scale * found.logp.abs()
 
-    def bound(self) -> Bound:
-        """Return the supremum."""
-        bounds = [self._bound_of(rows, growth) for rows, growth in self._starts()]
-        return max(bounds, key=lambda bound: bound.largest)
-
-    def on_policy(self) -> Search:
-        """Return the search while π_θ is the behavior policy."""
-        return dataclasses.replace(self, free=tuple(place for place in self.free if place != BEHAVIOR))
-
-    def _starts(self) -> list[tuple[Tensor, float]]:
-        """Return all points of a grid, and pairs of them; with what counts as growth in each."""
-        values = {SURPRISE: SURPRISES, BEHAVIOR: _both(RATIOS)}
-        axes = [values.get(place, _both(FEW)) if place in self.free else (0.0,) for place in range(4)]
-        grid = torch.tensor(list(product(*axes)), dtype=torch.float64)[:, None, :]
-        grid = grid[_possible(grid)]
-        drawn = torch.randint(len(grid), (4000, 2), generator=torch.Generator().manual_seed(0))
-        return [(grid, GROWS), (grid[drawn, 0], GROWS_FAR)]
-
-    def _bound_of(self, rows: Tensor, growth: float) -> Bound:
-        weights, far = self.weigh(rows), rows.abs() / torch.tensor(LIMITS, dtype=torch.float64)
+    def supremum(self) -> tuple[float, tuple[str, ...]]:
+        """Return the largest weight in responses of the length; where it is infinite, what it grows with."""
+        rows, growth = self._grid()[:, None], GROWS
+        if self.length > 1:
+            drawn = torch.randint(len(rows), (4000, 2), generator=torch.Generator().manual_seed(0))
+            alike = drawn[:, :1].expand(-1, 2)
+            rows, growth = rows[torch.cat([drawn, alike]), 0], GROWS_FAR
+        weights, far = self._weigh(rows), rows.abs() / torch.tensor(LIMITS, dtype=torch.float64)
         largest = float(weights.max())
         near = (far <= HALF / REACH).flatten(1).all(dim=1)
         if largest <= growth * float(weights[near].max()):
-            return Bound(self._climb(rows))
+            return self._climb(rows), ()
         drivers = []
         for name, place, direction in QUANTITIES:
             held = (direction * rows[..., place] <= LIMITS[place] / 2).all(dim=1)
             if float(weights[held].max()) * growth < largest:
                 drivers.append(name)
-        return Bound(float("inf"), tuple(drivers))
+        return float("inf"), tuple(drivers)
+
+    def _weigh(self, rows: Tensor) -> Tensor:
+        """Return the largest weight of responses that are given by their first token and all others."""
+        if self.length > 1:
+            rows = torch.cat([rows[:, :1], rows[:, 1:].expand(-1, self.length - 1, -1)], dim=1)
+        return self.weights(rows).amax(dim=1)
+
+    def _grid(self) -> Tensor:
+        """Return tokens of all kinds."""
+        values = {SURPRISE: SURPRISES, BEHAVIOR: _both(RATIOS)}
+        axes = [values.get(place, _both(FEW)) if place in self.free else (0.0,) for place in range(4)]
+        grid = torch.tensor(list(product(*axes)), dtype=torch.float64)
+        return grid[_possible(grid[:, None])]
 
     def _climb(self, rows: Tensor) -> float:
         """Return the largest weight near the best of some rows, by ever smaller steps in all directions."""
-        weights, free = self.weigh(rows), self.free
+        weights, free = self._weigh(rows), self.free
         best, largest = rows[weights.argmax()], float(weights.max())
         moves = torch.tensor(
             list(product((0.0, 1.0, -1.0), repeat=best.shape[0] * len(free))),
@@ -135,7 +142,7 @@ class Search:
             tried = best.repeat(len(moves), 1, 1)
             tried[..., list(free)] += size * moves
             tried = tried[_possible(tried)]
-            weights = self.weigh(tried)
+            weights = self._weigh(tried)
             if float(weights.max()) > largest:
                 best, largest = tried[weights.argmax()], float(weights.max())
             size *= 0.6

@@ -51,7 +51,7 @@ def statements(facts: Explanation) -> tuple[Section, ...]:
         for stage in all_stages(facts.stages):
             prefix = f"{stage.label}: " if stage.label else ""
             lines += [prefix + line for line in said(stage, facts)]
-        found.append(Section(heading, tuple(lines)))
+        found.append(Section(heading, tuple(lines) or ("no term weighs a token's log-prob",)))
     return tuple(found)
 
 
@@ -83,8 +83,10 @@ def _bound_lines(stage: StageFacts, facts: Explanation) -> list[str]:
     return [f"{name}: {bounds.text(on_policy=now)}" for name, bounds in said if bounds is not None]
 
 
-def _group_lines(stage: StageFacts, facts: Explanation) -> list[str]:  # noqa: ARG001
+def _group_lines(stage: StageFacts, facts: Explanation) -> list[str]:
     lines = list(stage.groups)
+    if facts.settings.updates > 1:
+        lines.append("that is so in the first update of a rollout batch")
     if stage.algorithm.rollouts.dynamic is not None:
         lines.append("dynamic sampling replaces questions of one reward before that")
     if is_stateful(stage.algorithm):

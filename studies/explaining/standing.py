@@ -18,6 +18,8 @@ def same(first: Tensor, second: Tensor) -> bool:
     """Return whether numbers agree, by the largest of each kind."""
     if first.shape != second.shape:
         return False
+    if not first.numel():
+        return True
     largest = torch.maximum(first.abs(), second.abs()).amax(dim=(-1, -2), keepdim=True)
     return bool(((first - second).abs() <= RELATIVE * largest).all())
 
@@ -44,7 +46,9 @@ class Standing(NamedTuple):
 
 
 def standing(holds: Callable[[frozenset[str]], bool], settings: Settings) -> Standing:
-    """Return whether a statement about probes holds, and the relaxations that break it.
+    """Return whether a statement about probes holds, and the relaxations that break it, alone or together.
+
+    It holds whatever else is relaxed.
 
     Args:
         holds: The statement, of the probes that a set of relaxations allows.
@@ -52,8 +56,12 @@ def standing(holds: Callable[[frozenset[str]], bool], settings: Settings) -> Sta
     """
     if not holds(settings.relaxed):
         return Standing(False)
-    conditions = [name for name in RELAXATIONS if name not in settings.relaxed]
-    breaking = tuple(name for name in conditions if not holds(settings.relaxed | {name}))
-    if breaking or holds(frozenset(RELAXATIONS)):
-        return Standing(True, breaking)
-    return Standing(True, tuple(conditions))
+    others = [name for name in RELAXATIONS if name not in settings.relaxed]
+    needed = {name for name in others if not holds(settings.relaxed | {name})}
+    while not holds(settings.relaxed | (set(others) - needed)):
+        together = set(others) - needed
+        for name in reversed(others):  # the sooner it is left out, the harder it is to explain
+            if name in together and not holds(settings.relaxed | (together - {name})):
+                together.remove(name)
+        needed |= together
+    return Standing(True, tuple(name for name in others if name in needed))

@@ -1,7 +1,7 @@
 """A policy small enough that every group of rollouts can be enumerated, with its probability.
 
-Each question has two tokens, one of which ends the response; a response ends after at most `longest`.
-The policy has one logit for each question and position. The expectation of an estimator's gradient is then a
+Each question has two tokens, one of which ends the response; from some position on it goes on for sure. The
+policy has one logit for each question and position. The expectation of an estimator's gradient is then a
 finite sum over all groups that could be sampled, and the true gradient of the expected reward is known.
 """
 
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from core import Algorithm, PolicyTokens, TokenBatch
-from studies.explaining.behavior import ask
+from studies.explaining.asking import ask
 from studies.explaining.probes import Probe
 
 LOGITS = ((0.4, -0.3, 0.8), (-0.9, 0.6, 0.1))
@@ -35,11 +35,13 @@ class Table:
         rewards: By question, then by response in order of length; the last is the one that was cut off.
         samples: Rollouts of each question.
         tilt: Added to all logits, so that tables differ in their policies too.
+        tail: Tokens that the last response goes on for, for sure: few responses differ much in length so.
     """
 
     rewards: tuple[tuple[float, ...], ...]
     samples: int
     tilt: float = 0.0
+    tail: int = 0
 
     @property
     def questions(self) -> int:
@@ -47,25 +49,35 @@ class Table:
         return len(self.rewards)
 
     @property
+    def responses(self) -> int:
+        """How many responses a question has."""
+        return len(self.rewards[0])
+
+    @property
     def longest(self) -> int:
         """Most tokens of a response."""
-        return len(self.rewards[0]) - 1
+        return self.responses - 1 + self.tail
 
     @cached_property
     def logits(self) -> Tensor:
         """Of the token that goes on; shape (questions, positions)."""
-        found = torch.tensor(LOGITS, dtype=torch.float64)[: self.questions, : self.longest]
-        return found + self.tilt
+        found = torch.tensor(LOGITS, dtype=torch.float64)[: self.questions, : self.responses - 1]
+        return torch.nn.functional.pad(found + self.tilt, (0, self.tail), value=torch.inf)
+
+    @cached_property
+    def last(self) -> Tensor:
+        """Whether each response is the one that was cut off; shape (responses, 1)."""
+        return torch.arange(self.responses)[:, None] == self.responses - 1
 
     @cached_property
     def stops(self) -> Tensor:
         """Whether each response ends at a position, by the policy's choice; shape (responses, positions)."""
-        return torch.eye(self.longest + 1, self.longest, dtype=torch.bool)
+        return torch.eye(self.responses, self.longest, dtype=torch.bool) & ~self.last
 
     @cached_property
     def mask(self) -> Tensor:
         """Tokens of each response; shape (responses, positions)."""
-        return torch.arange(self.longest) <= torch.arange(self.longest + 1)[:, None]
+        return (torch.arange(self.longest) <= torch.arange(self.responses)[:, None]) | self.last
 
     @cached_property
     def logp(self) -> Tensor:
@@ -101,16 +113,16 @@ class Table:
 
     def rows(self) -> Probe:
         """Return every rollout that there is, question by question, then a demonstration of each question."""
-        responses = self.longest + 1
-        question = torch.arange(self.questions).repeat_interleave(responses)
-        response = torch.arange(responses).repeat(self.questions)
+        question = torch.arange(self.questions).repeat_interleave(self.responses)
+        response = torch.arange(self.responses).repeat(self.questions)
         question = torch.cat([question, torch.arange(self.questions)])
-        response = torch.cat([response, torch.full((self.questions,), min(1, self.longest))])
-        demonstration = torch.arange(len(question)) >= self.questions * responses
+        response = torch.cat([response, torch.ones(self.questions, dtype=torch.long)])
+        demonstration = torch.arange(len(question)) >= self.questions * self.responses
         rewards = torch.tensor(self.rewards, dtype=torch.float64)
         logp, chance = self.logp[question, response], self.logits.sigmoid()[question]
-        entropy = -(chance * chance.log() + (1 - chance) * (1 - chance).log())
-        value = torch.tensor(VALUES, dtype=torch.float64)[: self.questions, : self.longest]
+        entropy = -torch.xlogy(chance, chance) - torch.xlogy(1 - chance, 1 - chance)
+        places = torch.arange(self.longest) % len(VALUES[0])
+        value = torch.tensor(VALUES, dtype=torch.float64)[: self.questions, places]
         greedy = torch.tensor([self._greedy(index) for index in range(self.questions)], dtype=torch.float64)
         step = TokenBatch(
             response_mask=self.mask[response],
@@ -131,7 +143,7 @@ class Table:
 
     def _greedy(self, question: int) -> float:
         stops = (self.logits[question] < 0).nonzero().flatten().tolist()
-        return self.rewards[question][stops[0] if stops else self.longest]
+        return self.rewards[question][stops[0] if stops else -1]
 
 
 def _groups_of(chances: Tensor, samples: int) -> list[tuple[float, tuple[int, ...]]]:
@@ -151,8 +163,7 @@ def expected_gradient(algorithm: Algorithm, table: Table, terms: Sequence[int]) 
         table: The policy, which is the behavior policy too.
         terms: Indices of the terms that count.
     """
-    everything = table.rows()
-    responses = table.longest + 1
+    everything, responses = table.rows(), table.responses
     score = table.score.reshape(-1, table.longest)
     demonstrations = torch.arange(table.questions) + table.questions * responses
     total = torch.zeros(table.questions, table.longest, dtype=torch.float64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator
 
+from studies.explaining.departures import departures
 from studies.explaining.explanation import Explanation, PartFacts, StageFacts, TermFacts
 from studies.explaining.names import outline, shallow
 from studies.explaining.numbers import number
@@ -23,8 +24,8 @@ def as_text(facts: Explanation) -> str:
     seen: set[str] = set()
     for stage in facts.stages:
         lines += _stage(stage, seen)
-    for target, remarks in _departures(facts).items():
-        lines += _section(Section(f"Differs from the {target}", tuple(remarks)))
+    for section in departures(facts):
+        lines += _section(section)
     lines += ["", *_wrapped(f"Before any run, at {settings_line(facts)}", "")]
     for section in statements(facts):
         lines += ["", f"  {section.heading}"]
@@ -45,13 +46,6 @@ def _about(facts: Explanation) -> Iterator[Section]:
         yield Section("Parts swapped", tuple(f"{path} = {part}" for path, part in facts.swapped))
     if facts.sources:
         yield Section("Source", facts.sources)
-
-
-def _departures(facts: Explanation) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for target, remark in facts.differs:
-        found.setdefault(target, []).append(remark)
-    return found
 
 
 def _section(section: Section) -> Iterator[str]:

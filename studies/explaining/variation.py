@@ -1,37 +1,11 @@
-"""Other values of settings: of an algorithm's arguments, and of the fields of its parts."""
+"""Other values of settings, and the algorithms of which an algorithm consists."""
 
 from __future__ import annotations
 
-import dataclasses
 import types
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from core import Algorithm, Curriculum
-
-Path = tuple[str | int, ...]
-QUIET = ("estimator",)
-"""Fields that paths leave out, as `--set` does: reinforce.mask.low."""
-
-
-@dataclass(frozen=True)
-class PartField:
-    """A field of a part, at every place where the algorithm holds that very part.
-
-    Args:
-        paths: Where, from the tuple of terms.
-        value: What the field holds.
-        kind: Its annotation.
-    """
-
-    paths: tuple[Path, ...]
-    value: object
-    kind: object
-
-    def labels(self, algorithm: Algorithm) -> tuple[str, ...]:
-        """Return what the places are called."""
-        return tuple(_label(algorithm, path) for path in self.paths)
 
 
 def alternatives(value: object, kind: object = Any) -> tuple[Any, ...]:
@@ -91,77 +65,3 @@ def algorithms_of(built: Algorithm | Curriculum, prefix: str = "") -> list[tuple
         if stage.algorithm.aside is not None:
             found += algorithms_of(stage.algorithm.aside.algorithm, f"{inner}aside.")
     return found
-
-
-def fields_of(algorithm: Algorithm) -> tuple[PartField, ...]:
-    """Return the fields of all parts of an algorithm's terms; a part held in several places counts once."""
-    owners: dict[int, list[tuple[Path, object]]] = {}
-    for path, part in _parts(algorithm.terms, ()):
-        owners.setdefault(id(part), []).append((path, part))
-    found = []
-    for places in owners.values():
-        part = places[0][1]
-        kinds = _kinds(part)
-        for each in dataclasses.fields(part):  # type: ignore[arg-type]
-            value = getattr(part, each.name)
-            if alternatives(value, kinds.get(each.name, Any)):
-                paths = tuple((*path, each.name) for path, _ in places)
-                found.append(PartField(paths, value, kinds.get(each.name, Any)))
-    return tuple(found)
-
-
-def changed(algorithm: Algorithm, field: PartField, value: object) -> Algorithm:
-    """Return the algorithm with a field changed at all of its places.
-
-    Raises:
-        ValueError: A part, or what holds it, refuses the value.
-        TypeError: Likewise.
-    """
-    terms: Any = algorithm.terms
-    for path in field.paths:
-        terms = _replaced(terms, path, value)
-    return dataclasses.replace(algorithm, terms=terms)
-
-
-def value_at(algorithm: Algorithm, path: Path) -> object:
-    """Return what an algorithm holds at a path; None where its composition is another."""
-    thing: Any = algorithm.terms
-    for step in path:
-        try:
-            thing = thing[step] if isinstance(step, int) else getattr(thing, step)
-        except (IndexError, TypeError, AttributeError):
-            return None
-    return thing
-
-
-def _replaced(thing: Any, path: Path, value: object) -> Any:  # noqa: ANN401
-    if not path:
-        return value
-    head, rest = path[0], path[1:]
-    if isinstance(head, int):
-        return (*thing[:head], _replaced(thing[head], rest, value), *thing[head + 1 :])
-    return dataclasses.replace(thing, **{head: _replaced(getattr(thing, head), rest, value)})
-
-
-def _parts(thing: object, path: Path) -> Iterator[tuple[Path, object]]:
-    if isinstance(thing, tuple):
-        for place, child in enumerate(thing):
-            yield from _parts(child, (*path, place))
-    elif dataclasses.is_dataclass(thing) and not isinstance(thing, type):
-        yield path, thing
-        for each in dataclasses.fields(thing):
-            yield from _parts(getattr(thing, each.name), (*path, each.name))
-
-
-def _kinds(part: object) -> dict[str, Any]:
-    try:
-        return get_type_hints(type(part))
-    except NameError:  # annotations of a file that imports their names for type checkers alone
-        return {}
-
-
-def _label(algorithm: Algorithm, path: Path) -> str:
-    first, *rest = path
-    assert isinstance(first, int)
-    words = [str(word) for word in rest if word not in QUIET]
-    return ".".join([algorithm.terms[first].name, *words])

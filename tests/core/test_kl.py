@@ -29,6 +29,7 @@ TEXTBOOK = {
     "abs": (torch.abs, torch.abs),
     "k1+": (lambda x: x, lambda x: x**2 / 2),
     "k3+": (lambda x: torch.exp(-x) - 1 + x, lambda x: x**2 / 2),
+    "abs+": (torch.abs, lambda x: x**2 / 2),
 }
 every_estimator = pytest.mark.parametrize("estimator", TEXTBOOK)
 

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -25,6 +26,34 @@ def test_the_penalty_falls_on_each_token_and_in_sum_on_the_row():
     torch.testing.assert_close(found, torch.tensor([[0.7, 0.7, 0.0], [0.9, 0.9, 0.0]]).double())
     found = PenalizedByKl(RewardToGo(0.5), 0.2)(STEP)
     torch.testing.assert_close(found, torch.tensor([[0.3, 0.8, 0.0], [0.65, 0.5, 0.0]]).double())
+
+
+# Of the log-ratio log π_behavior − log π_reference, as the definitions are written.
+ESTIMATORS = {
+    "k1": lambda x: x,
+    "k2": lambda x: x**2 / 2,
+    "k3": lambda x: math.exp(-x) - 1 + x,
+    "abs": abs,
+}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("limit", [None, 1.5])
+def test_the_penalty_is_the_estimator_that_was_asked_for(estimator, limit):
+    gaps, room = ([0.5, 1.0], [-2.0, 0.0]), limit or math.inf
+    taken = [[min(max(ESTIMATORS[estimator](gap), -room), room) for gap in row] for row in gaps]
+    found = PenalizedByKl(TotalReward(), 0.2, estimator, limit)(STEP)[:, 0].tolist()
+    rewards = [1.0 - 0.2 * sum(taken[0]), 0.5 - 0.2 * sum(taken[1])]
+    assert found == pytest.approx(rewards, rel=1e-12)
+    found = PenalizedByKl(RewardToGo(), 0.2, estimator, limit)(STEP)[:, :2].tolist()
+    for row, reward, whole in zip(found, rewards, taken, strict=True):
+        # From the second token on, the first token's penalty is behind it.
+        assert row == pytest.approx([reward, reward + 0.2 * whole[0]], rel=1e-12)
+
+
+def test_a_limit_of_the_penalty_is_not_below_zero():
+    with pytest.raises(ValueError, match=r"PenalizedByKl\.limit=-1\.0"):
+        PenalizedByKl(TotalReward(), 0.2, "k3", -1.0)
 
 
 def test_a_demonstration_keeps_its_reward():

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from tests.studies.conforming.samples_trl import trl_cases, trl_extended
+from tests.studies.conforming.samples_trl_edges import trl_edges
 from tests.studies.conforming.samples_verl import verl_cases, verl_extended
 
 DATA = Path(__file__).parent / "data"
@@ -16,6 +17,7 @@ FILES = {
     "verl": verl_cases,
     "trl_extended": trl_extended,
     "verl_extended": verl_extended,
+    "trl_edges": trl_edges,
 }
 
 

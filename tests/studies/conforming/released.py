@@ -1,12 +1,13 @@
 """The released code's advantages and critic in plain numbers, row by row and token by token.
 
-Nothing is shared with the parts: no torch, no masks over tensors. Parameters and inputs are those of a golden
-case, as lists.
+Nothing is shared with the parts: no masks over tensors, and torch for nothing but a group's mean and standard
+deviation. Parameters and inputs are those of a golden case, as lists.
 """
 
 import math
 
 import numpy as np
+import torch
 
 
 def advantages(params, inputs):
@@ -34,7 +35,9 @@ def _group_relative(params, inputs):
             for other, demo, its in zip(inputs["rewards"], inputs["is_demo"], inputs["group"], strict=True)
             if its == group and not (params["adv_estimator"] == "grpo_split" and demo)
         ]
-        mean, std = (0.0, 1.0) if len(members) == 1 else (np.mean(members), np.std(members, ddof=1))
+        # Of equal rewards the std is a rounding error, by which a demonstration's advantage is divided.
+        own = torch.tensor(members, dtype=torch.float64)
+        mean, std = (0.0, 1.0) if len(members) == 1 else (own.mean().item(), own.std().item())
         if params["adv_estimator"] == "grpo_split" and std == 0:
             std = 1.0
         credit.append((reward - mean) / (std + params["epsilon"]) if params["use_std"] else reward - mean)

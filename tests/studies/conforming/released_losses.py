@@ -76,7 +76,8 @@ def srft_surrogate(params, credit, logp, old):
         value, slope = (logp - old if kind == "minus_old" else logp), 1.0
     if params["loss_remove_clip"]:
         return value, slope
-    return least(credit, value, slope, 1.0 - params["cliprange"])
+    low = 1.0 - params["cliprange"]
+    return least(credit, value, slope, max(logp, low), 1.0 if logp >= low else 0.0)
 
 
 def row_entropy(inputs, i):

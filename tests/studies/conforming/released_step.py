@@ -38,14 +38,18 @@ def expected(params, inputs, cells):
 def training_step(params, inputs, credit, cells):
     """Return the sum over micro-batches, each divided by the accumulation's divisor."""
     params = {**params, "cliprange": params["clip_ratio"]}
+    if params["offline_loss_type"] != "off_policy" or not params.get("use_off_policy_probs", True):
+        inputs = {name: values for name, values in inputs.items() if name != "target_probs"}
     losses, grad_logp, grad_entropy = [], 0.0, 0.0
     for rows in cells:
         loss, grad = branch(params, inputs, credit, rows)
         bonus, grad_bonus = entropy(params, inputs, rows)
         penalty, grad_penalty = kl(params, inputs, rows)
-        losses.append((loss + bonus + penalty) / params["gradient_accumulation_divisor"])
-        grad_logp = grad_logp + (grad + grad_penalty) / params["gradient_accumulation_divisor"]
-        grad_entropy = grad_entropy + grad_bonus / params["gradient_accumulation_divisor"]
+        distance, grad_distance = moved(params, inputs, rows)
+        divisor = params["gradient_accumulation_divisor"]
+        losses.append((loss + bonus + penalty + distance) / divisor)
+        grad_logp = grad_logp + (grad + grad_penalty + grad_distance) / divisor
+        grad_entropy = grad_entropy + grad_bonus / divisor
     return {
         "loss": sum(losses),
         "per_micro_loss": np.array(losses),
@@ -75,6 +79,21 @@ def branch(params, inputs, credit, rows):
         weights = [0.5 * math.exp(-row_entropy(inputs, i)) for i in range(len(credit))]
     parts.append(imitation(inputs, demos, weights))
     return sum(loss for loss, _ in parts), sum(grad for _, grad in parts)
+
+
+def moved(params, inputs, rows):
+    """Return the loss of the mean distance from the old policy, whatever its sign, and its gradient.
+
+    It is a mean over the rows of the policy loss; without one there is nothing (the released loss: NaN).
+    """
+    kind = params["offline_loss_type"]
+    if not params["use_ppo_kl_loss"]:
+        return 0.0, 0.0
+    if kind == "sft" or (kind == "off_sft" and "whether_off" not in inputs):
+        rows = [i for i in rows if not inputs["is_demo"][i]]
+    gap = lambda i, t: (inputs["old_logprobs"][i][t] - inputs["logprobs"][i][t], -1.0)  # noqa: E731
+    value, grad = _mean(inputs, rows, gap)
+    return params["ppo_kl_loss_coef"] * abs(value), params["ppo_kl_loss_coef"] * np.sign(value) * grad
 
 
 def _mean(inputs, rows, token):

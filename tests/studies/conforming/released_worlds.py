@@ -42,7 +42,7 @@ def losses(draw, clip):
         "loss_remove_clip": draw(st.booleans()),
         "off_cliprange": 0.2,
         "off_max_clip": draw(st.none() | numbers(0.3, 1.2)),
-        "off_min_clip": draw(st.none() | numbers(0.0, 0.3)),
+        "off_min_clip": draw(st.none() | numbers(-0.9, 0.6)),
         "all_max_clip": draw(st.none() | numbers(0.5, 1.0)),
         **draw(reshapes("off", OFF)),
         **draw(reshapes("on", ON)),
@@ -103,7 +103,8 @@ def step_cases(draw):
         "offline_loss_type": STEPS[label],
         "sft_loss_coef": draw(numbers(0.1, 2.0)),
         "entropy_coeff": draw(st.sampled_from((0.0, 0.001, 0.1))),
-        "use_ppo_kl_loss": False,
+        "use_ppo_kl_loss": draw(st.booleans()),
+        "ppo_kl_loss_coef": draw(numbers(0.01, 1.0)),
         "off_loss_coef": draw(numbers(0.1, 2.0)),
         "srft_type": draw(SRFT),
         "micro_batching": draw(st.sampled_from(("none", "fixed", "dynamic"))),
@@ -136,6 +137,8 @@ def inputs_of(params, seed):
         demo = [int(flag and not _first(group, i)) for i, flag in enumerate(demo)]
     binary = rng.random() < 0.7
     rewards = [float(rng.random() < 0.5) if binary else round(rng.gauss(0, 1), 3) for _ in lengths]
+    if rng.random() < 0.2:  # equal, and no binary fraction
+        rewards = [1.0 if flag else 0.1 for flag in demo]
     mask = [[int(t < length) for t in range(width)] for length in lengths]
     found = {"logprobs": logp, "old_logprobs": old, "mask": mask, "rewards": rewards, "group": group}
     found |= {"is_demo": demo, "entropy": [[rng.expovariate(1.0) for _ in row] for row in mask]}
@@ -143,7 +146,7 @@ def inputs_of(params, seed):
     if rng.random() < 0.2:
         found["target_probs"] = [[rng.random() for _ in row] for row in mask]
     if params["algorithm"] == "on_off_mask" or ("offline_loss_type" in params and rng.random() < 0.5):
-        found["whether_off"] = [int(flag and rng.random() < 0.5) for flag in demo]
+        found["whether_off"] = [int(rng.random() < 0.5) for _ in demo]  # of rollouts it says nothing
     return found | (_values(rng, mask, rewards) if params["algorithm"] == "ppo_gae" else {})
 
 

@@ -28,9 +28,35 @@ VERL = {
     "grpo_no_std": {"adv_estimator": "grpo", "norm_adv_by_std_in_grpo": False},
     "rloo": {"adv_estimator": "rloo"},
     "opo": {"adv_estimator": "opo"},
+    "kl_mse_straight": {"use_kl_loss": True, "kl_loss_coef": 0.3, "kl_loss_type": "mse+"},
+    "kl_abs_straight": {"use_kl_loss": True, "kl_loss_coef": 0.3, "kl_loss_type": "abs+"},
+    "low_beyond_zero": {"clip_ratio_low": 1.5},
+    "gspo_low_beyond_zero": {"loss_mode": "gspo", "clip_ratio_low": 1.5, "clip_ratio_high": 0.05},
+    "cut_by_no_whole_length": {"loss_agg_mode": "seq-mean-token-sum-norm", "loss_scale_factor": 12.5},
+    "grpo_low_var_kl_in_reward": {"adv_estimator": "grpo", "norm_adv_by_std_in_grpo": True,
+                                  "kl_reward_coef": 0.05, "kl_penalty": "low_var_kl"},
+    "rloo_abs_in_reward": {"adv_estimator": "rloo", "kl_reward_coef": 0.3, "kl_penalty": "abs"},
+    "opo_mse_in_reward": {"adv_estimator": "opo", "kl_reward_coef": 0.3, "kl_penalty": "mse"},
+    "rloo_k3_straight_in_reward": {"adv_estimator": "rloo", "kl_reward_coef": 0.3, "kl_penalty": "k3+"},
 }  # fmt: skip
+BEYOND = ("vanilla", "grpo_low_var_kl_in_reward")
+"""Samples with a token whose k3 is beyond verl's bound."""
 VALUE = {"cliprange_value": 0.2, "loss_agg_mode": "token-mean"}
 RARE = PPO | {"clip_ratio_low": 0.2, "clip_ratio_high": 0.3, "clip_ratio_c": 3.0}
+CORRECTIONS = {
+    "tokens_normalized": {
+        "rollout_is": "token", "rollout_is_threshold": 1.5, "rollout_is_batch_normalize": True,
+        "rollout_rs": "token_k1", "rollout_rs_threshold": "0.5_1.6",
+    },
+    "rows_normalized": {
+        "rollout_is": "sequence", "rollout_is_threshold": 4.0, "rollout_is_batch_normalize": True,
+    },
+    "none_within": {
+        "rollout_is": "token", "rollout_is_threshold": "50_60", "rollout_is_batch_normalize": True,
+    },
+    "without_threshold": {"rollout_is": "token", "rollout_is_threshold": None},
+    "by_default": {"bypass_mode": True},
+}  # fmt: skip
 VERL_EXTENDED = {
     "geo_mean": (RARE | {"loss_mode": "geo_mean"}, rare.geo_mean, True),
     "dppo_tv": (RARE | {"loss_mode": "dppo_tv", "clip_ratio_low": 0.02}, rare.dppo_tv, True),
@@ -50,6 +76,14 @@ VERL_EXTENDED = {
         rare.bypass, False,
     ),
 }  # fmt: skip
+VERL_EXTENDED |= {
+    f"bypass_{name}": (
+        RARE | {"loss_mode": "bypass_mode", "rollout_correction": {"loss_type": "reinforce"} | correction},
+        rare.bypass,
+        False,
+    )
+    for name, correction in CORRECTIONS.items()
+}
 ESTIMATORS = {
     "grpo": lambda world: (rare.of_token_rewards(world),) * 2,
     "grpo_passk": lambda world: (rare.pass_at_k(world),) * 2,
@@ -67,11 +101,11 @@ ESTIMATORS = {
 def verl_cases():
     for seed, (name, changes) in enumerate(VERL.items(), start=100):
         world, params = World(seed), PPO | changes
-        if name == "vanilla":  # a token whose k3 is beyond verl's bound
+        if name in BEYOND:
             world.logp[0, 0], world.old[0, 0], world.ref[0, 0] = -6.0, -6.1, -0.5
         if "adv_estimator" in params:
             advantages, returns = textbook.verl_advantages(
-                params, world.rewards, world.uneven, world.mask, world.values
+                params, rare.lowered_rewards(params, world), world.uneven, world.mask, world.values
             )
             found = policy_case(
                 f"verl_{name}", params, world, textbook.verl_loss, advantages, returns, world.uneven
@@ -96,10 +130,8 @@ def verl_cases():
 
 def verl_extended():
     for seed, (name, (params, loss, weighed)) in enumerate(VERL_EXTENDED.items(), start=400):
-        world = World(seed)
-        advantages = (
-            world.values if name not in ("geo_mean", "bypass") else world.values[:, :1].expand(-1, TOKENS)
-        )
+        world, by_row = World(seed), name.startswith(("geo_mean", "bypass"))
+        advantages = world.values[:, :1].expand(-1, TOKENS) if by_row else world.values
         advantages = advantages * world.mask
         inputs = {"rollout_is_weights": world.weights} if weighed else {}
         yield extended_case(f"verl_{name}", params, world, loss, advantages, **inputs)

@@ -17,11 +17,13 @@ KINDS = {
 }
 NAMED = ("loss_type", "loss_mode", "adv_estimator", "multi_objective_aggregation")
 CLIPS = {"clip_ratio_low", "clip_ratio_high", "clip_ratio_c"}
+SAMPLER_BOUNDS = {"vllm_importance_sampling_clip_min", "vllm_importance_sampling_clip_max"}
 IDLE = {
     # By loss: a clip where it has none, or no dual one; by estimator: a discount.
     "cispo": {"epsilon_low", "clip_ratio_c"},
     "sapo": {"epsilon_low", "epsilon_high", *CLIPS},
     "vespo": {"epsilon_low", "epsilon_high"},
+    "gmpo": {"entropy_coef", "off_policy_mask_threshold", *SAMPLER_BOUNDS},
     "gspo": {"clip_ratio_c"},
     "geo_mean": {"clip_ratio_c"},
     "clip_cov": {"clip_ratio_c"},
@@ -30,7 +32,7 @@ IDLE = {
     "kl_cov": CLIPS,
     "bypass_mode": CLIPS,
     "grpo_passk": {"gamma", *CLIPS},  # only two rows have credit, and no token that is clipped
-    "grpo": {"gamma"},
+    "grpo": {"gamma", "entropy_target"},
     "remax": {"gamma"},
     "optimal_token_baseline": {"gamma"},
     "tir_optimal_token_baseline": {"gamma"},

@@ -104,7 +104,7 @@ def test_what_differs_is_named(change, reason):
     ("changes", "verdict", "reason"),
     [
         ({"strategy": "balance"}, Verdict.INEXPRESSIBLE, "strategy=balance; known: switch, no, soft"),
-        ({"adv_estimator": "rloo"}, Verdict.INEXPRESSIBLE, "adv_estimator=rloo; known: grpo, grpo_split"),
+        ({"adv_estimator": "rloo"}, Verdict.INEXPRESSIBLE, "adv_estimator=rloo; known: grpo, grpo_split, gr"),
         ({"remove_sfted_data": True}, Verdict.INEXPRESSIBLE, "remove_sfted_data=True"),
         ({"adv_estimator": "grpo_split"}, Verdict.OUT_OF_SCOPE, "grpo_split fails"),
     ],
@@ -117,6 +117,17 @@ def test_what_is_not_reproduced_is_named(changes, verdict, reason):
 
 def test_split_statistics_are_fine_behind_a_gate_that_lets_all_pass():
     assert len(kept_rows(of(switch_gate=-1, switch_gate_off=-1, adv_estimator="grpo_split"))) == 16
+
+
+@pytest.mark.parametrize(("estimator", "failed"), [("grpo_balance", -1.0), ("reinforce", 0.0)])
+@pytest.mark.parametrize("strategy", ["switch", "no", "soft"])
+def test_an_estimator_without_groups_credits_every_kept_row_by_its_own_reward(estimator, failed, strategy):
+    rewards = {(question, DEMONSTRATION): reward for question, reward in enumerate(DEMONSTRATIONS)}
+    for question, own in enumerate(ROLLOUTS):
+        rewards |= {(question, number): reward for number, reward in enumerate(own)}
+    kept = kept_rows(of(strategy=strategy, adv_estimator=estimator, use_std=True))
+    assert set(kept) == set(KEPT if strategy == "switch" else rewards)
+    assert kept == {row: 1.0 if rewards[row] else failed for row in kept}
 
 
 rewards = st.sampled_from((0.0, 1.0))

@@ -139,14 +139,11 @@ def verl_matrix(options, logp, old, mask, advantages):
 
 def verl_divergence(kind, logp, ref):
     gap = logp - ref
-    if kind == "k1":
-        return gap
-    if kind == "abs":
-        return gap.abs()
-    if kind == "k2":
-        return gap**2 / 2
+    half = gap**2 / 2
+    if kind.endswith("+"):
+        return half + (verl_divergence(kind[:-1], logp, ref) - half).detach()
     k3 = ((-gap).exp() + gap - 1).clamp(-10, 10)
-    return gap**2 / 2 + (k3 - gap**2 / 2).detach() if kind == "k3+" else k3
+    return {"k1": gap, "abs": gap.abs(), "k2": half, "mse": half}.get(kind, k3)
 
 
 def verl_loss(options, logp, old, ref, mask, advantages):

@@ -19,7 +19,8 @@ def row_means(values, mask):
     return ((values * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)).mean()
 
 
-def clipped(world, logp, advantages, low=0.2, high=0.28):
+def clipped(options, world, logp, advantages):
+    low, high = options["epsilon_low"], options["epsilon_high"]
     return textbook.row_terms((logp - world.old).exp(), advantages[:, None], low, high)
 
 
@@ -30,7 +31,10 @@ def high_entropy(world, share):
 
 
 def sampler_weights(options, world):
-    gap = (world.old - world.sampler) * world.mask
+    """Weights of all positions; a token that the sampler did not report, and padding, have a ratio of 1."""
+    if not options.get("vllm_importance_sampling_correction", True):
+        return torch.ones_like(world.old)
+    gap = (world.old - world.sampler).nan_to_num(nan=0.0) * world.mask
     mode = options["vllm_importance_sampling_mode"]
     if mode.startswith("sequence"):
         gap = gap.sum(dim=1, keepdim=True).expand_as(gap)
@@ -44,10 +48,11 @@ def sampler_weights(options, world):
 
 def trl_masked(options, world, logp, advantages):
     """GRPO's row mean, with what other options multiply the clipped objective by."""
-    value = clipped(world, logp, advantages)
+    value = clipped(options, world, logp, advantages)
     if "off_policy_mask_threshold" in options:
         base = world.sampler if "vllm_importance_sampling_mode" in options else world.old
-        moved = ((base - logp.detach()) * world.mask).sum(dim=1) / world.mask.sum(dim=1).clamp(min=1)
+        gap = (base - logp.detach()).nan_to_num(nan=0.0) * world.mask
+        moved = gap.sum(dim=1) / world.mask.sum(dim=1).clamp(min=1)
         kept = (advantages >= 0) | (moved <= options["off_policy_mask_threshold"])
         value = value * kept[:, None]
     bonus = world.mask
@@ -61,30 +66,40 @@ def trl_masked(options, world, logp, advantages):
 
 
 def vespo(options, world, logp, advantages):
-    """φ(w) = e^λ w^k e^(−λw) of the whole row's ratio, held constant."""
-    value = torch.zeros(())
+    """φ(w) = e^λ w^k e^(−λw) of the whole row's ratio, held constant; 0 where it overflows."""
+    value, correction = torch.zeros(()), torch.zeros_like(logp)
+    if "vllm_importance_sampling_mode" in options:
+        correction = sampler_weights(options, world).log().clamp(math.log(1e-8), 20)
     for row, advantage in enumerate(advantages):
         sign = "pos" if advantage >= 0 else "neg"
         k, decay = options[f"vespo_k_{sign}"], options[f"vespo_lambda_{sign}"]
         moved = ((logp - world.old)[row].detach().clamp(-20, 20) * world.mask[row]).sum()
-        w = moved.clamp(math.log(1e-8), 20).exp()
+        w = (moved + correction[row].sum()).clamp(math.log(1e-8), 20).exp()
         phi = math.exp(decay) * w**k * (-decay * w).exp()
+        phi = 0.0 if phi.isinf() else phi
         value = value + (phi * advantage * logp[row] * world.mask[row]).sum()
     return -value / world.mask.sum()
 
 
 def gmpo(options, world, logp, advantages):
-    """The geometric mean of ratios that were each clipped on the side their advantage pushes to."""
-    total = torch.zeros(())
+    """The geometric mean of ratios that were each clipped on the side their advantage pushes to.
+
+    The mean may be that of tokens of high entropy alone; the divergence is that of all.
+    """
+    total, chosen = torch.zeros(()), world.mask
+    if "top_entropy_quantile" in options:
+        chosen = high_entropy(world, options["top_entropy_quantile"])
     for row, advantage in enumerate(advantages):
-        inside = world.mask[row].bool()
+        inside = chosen[row].bool()
         moved = (logp - world.old)[row][inside]
         if advantage > 0:
             moved = moved.clamp(max=options["epsilon_high"])
         else:
             moved = moved.clamp(min=-options["epsilon_low"])
         total = total - advantage * (moved.sum() / max(len(moved), 1)).exp()
-    return total / len(advantages)
+    gap = world.ref - logp
+    divergence = torch.where(world.mask.bool(), gap.exp() - gap - 1, 0.0)
+    return total / len(advantages) + options.get("beta", 0.0) * row_means(divergence, world.mask)
 
 
 def scored(values):

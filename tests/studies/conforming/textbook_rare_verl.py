@@ -68,13 +68,42 @@ def clip_cov(options, world, logp, advantages):
 
 
 def bypass(options, world, logp, advantages):
-    """REINFORCE with the row's truncated ratio, on tokens whose own ratio is within bounds."""
+    """REINFORCE with truncated ratios, on tokens whose own ratio is within bounds."""
+    correction = {"rollout_is": "sequence", "rollout_is_threshold": 2.0, **options["rollout_correction"]}
     moved = (logp - world.old).detach()
-    low, high = map(float, options["rollout_correction"]["rollout_rs_threshold"].split("_"))
-    kept = world.mask * (-moved >= math.log(low)) * (-moved <= math.log(high))
-    whole = (moved * world.mask).sum(dim=1, keepdim=True).clamp(-20, 20).exp()
-    weight = whole.clamp(max=options["rollout_correction"]["rollout_is_threshold"])
-    return -token_mean(weight * advantages * logp, kept)
+    kept = world.mask
+    if correction.get("rollout_rs"):
+        low, high = map(float, correction["rollout_rs_threshold"].split("_"))
+        kept = world.mask * (-moved >= math.log(low)) * (-moved <= math.log(high))
+    return -token_mean(bypass_weights(correction, moved, world.mask) * advantages * logp, kept)
+
+
+def bypass_weights(correction, moved, mask):
+    """The ratio of each token, or of its row, cut above or dropped, and over the mean of all that count."""
+    if correction["rollout_is"] is None or correction["rollout_is_threshold"] is None:
+        return 1.0
+    rows = correction["rollout_is"] == "sequence"
+    if rows:
+        moved = (moved * mask).sum(dim=1, keepdim=True).expand_as(mask)
+    low, _, high = str(correction["rollout_is_threshold"]).rpartition("_")
+    weight = moved.clamp(-20, 20).exp()
+    within = (weight >= float(low or 0)) & (weight <= float(high))
+    weight = weight * within if low else weight.clamp(max=float(high))
+    if not correction.get("rollout_is_batch_normalize"):
+        return weight
+    counted = [(weight[row] * mask[row]).sum() for row in range(len(mask)) if mask[row].any()]
+    lengths = [mask[row].sum() for row in range(len(mask)) if mask[row].any()]
+    shares = [total / (length + 1e-8) for total, length in zip(counted, lengths, strict=True)]
+    mean = sum(shares) / len(shares) if rows else sum(counted) / (sum(lengths) + 1e-8)
+    return weight / mean if mean > 1e-8 else weight
+
+
+def lowered_rewards(options, world):
+    """Rewards less a divergence of the behavior policy from the reference policy, summed over the row."""
+    if not options.get("kl_reward_coef"):
+        return world.rewards
+    divergence = textbook.verl_divergence(options["kl_penalty"], world.old, world.ref)
+    return world.rewards - options["kl_reward_coef"] * (divergence * world.mask).sum(dim=1)
 
 
 def of_token_rewards(world):

@@ -28,6 +28,7 @@ from core import (
     PhiMask,
     PolicyGradient,
     PowerPolicy,
+    ResponseLikelihood,
     Rollouts,
     SequenceLikelihood,
     SequenceTokenLikelihood,
@@ -39,8 +40,13 @@ from core import (
     TwoSidedClipMask,
     Unit,
 )
-from studies.explaining.bounds import find_bounds
+from studies.explaining.bounds import find_bounds as find_bounds_of
 from tests.studies.explaining.composed import clipped, one
+
+
+def find_bounds(algorithm, index):
+    """Return the bounds of a term with 8 rollouts of a question."""
+    return find_bounds_of(algorithm, index, 8)
 
 
 def bounds(mask=None, denominator=None, likelihood=None):
@@ -135,10 +141,39 @@ def test_slow_growth_is_growth():
     assert found.by_sign[0][1].largest == math.inf
 
 
-def test_a_token_may_gain_weight_from_its_neighbor():
-    # Beside a token that is certain s = √p, and p(1 − p)√p is largest at p = 3/5; alone it is p²(1 − p).
-    found = bounds(mask=PhiMask(), denominator=Unit(), likelihood=SequenceTokenLikelihood())
-    assert found[0] == pytest.approx(0.6**1.5 * 0.4, rel=1e-6)
+def phi_peak(length):
+    """Return max over p of p(1 − p)s, s = p^(1/length): of a token beside others that are certain."""
+    power = 1.0 + 1.0 / length
+    peak = power / (power + 1.0)
+    return peak**power * (1.0 - peak)
+
+
+def test_a_token_may_gain_weight_from_its_neighbors():
+    estimator = PolicyGradient(PhiMask(), Unit(), GroupRelative(), SequenceTokenLikelihood())
+    (_, found), _ = find_bounds(one(estimator), 0).by_sign
+    wanted = [phi_peak(length) for length in (1, 2, 4, 8)]
+    assert found.by_length == pytest.approx(wanted, rel=1e-6)
+    assert found.text() == "larger the longer the response: 0.14815 at 1 token, 0.2301 at 8"
+
+
+@pytest.mark.parametrize(("mask", "text"), [
+    (BoundMask(0.5, 2.0), "bounded by 2 · |y| (under these settings bounded by |y|)"),
+    (KeepAll(), "unbounded: grows with π_θ/π_behavior (under these settings bounded by |y|)"),
+])  # fmt: skip
+def test_a_likelihood_of_the_whole_response_weighs_every_token_by_their_number(mask, text):
+    estimator = PolicyGradient(mask, BehaviorPolicy(), GroupRelative(), ResponseLikelihood())
+    assert find_bounds(one(estimator), 0).text(on_policy=True) == text
+
+
+def test_a_mean_over_the_response_does_not_grow_with_it():
+    estimator = PolicyGradient(BoundMask(0.5, 2.0), BehaviorPolicy(), GroupRelative(), SequenceLikelihood())
+    found = find_bounds(one(estimator), 0)
+    assert [len(bound.by_length) for _, bound in found.by_sign] == [4, 4]
+    assert found.text(on_policy=False) == "bounded by 2"
+
+
+def test_a_term_that_trains_no_token_has_no_bound():
+    assert find_bounds(clipped(scale=0.0), 0) is None
 
 
 def test_the_k3_penalty_grows_with_the_inverse_ratio():

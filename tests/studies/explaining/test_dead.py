@@ -1,9 +1,11 @@
 """Which settings are reported to change nothing, and why."""
 
 import inspect
+from dataclasses import dataclass
 from typing import Literal
 
 import pytest
+import torch
 
 from algorithms import ALGORITHMS
 from core import (
@@ -16,8 +18,10 @@ from core import (
     Demonstrations,
     EntropyBonus,
     Gae,
+    GateWeights,
     GroupRelative,
     HysteresisGate,
+    KlPenalty,
     PolicyGradient,
     Rollouts,
     ScheduleGate,
@@ -35,7 +39,8 @@ from studies.configuring.arguments import argument_types
 from studies.explaining.behavior import OFFERED
 from studies.explaining.conditions import GRADED, LEARNT, STALE, UNEVEN, Settings
 from studies.explaining.dead import Dead, dead_argument, dead_field, examine
-from studies.explaining.variation import algorithms_of, alternatives, fields_of, near
+from studies.explaining.fields import changed, fields_of
+from studies.explaining.variation import algorithms_of, alternatives, near
 from tests.studies.explaining.composed import CLIPPED, IMITATE, clipped, ignoring, imitating, one
 
 ONCE, TWICE = Settings(8, 1), Settings(8, 2)
@@ -149,7 +154,12 @@ def test_a_bound_far_above_every_ratio_acts_only_far_from_where_it_is():
     assert found.conditions == (STALE,)
     assert found.acts_at
     assert max(found.acts_at) < 1.0
-    assert "only values as far off as" in found.reason(ONCE)
+    assert list(found.acts_at) == sorted(found.acts_at)
+    assert found.reason(ONCE) == (
+        "has no effect near its value: one update per rollout batch, so every ratio to the behavior policy "
+        "is 1; 0.0, 0.2 and 0.5 do act"
+    )
+    assert Dead(("a",), 4.0, (), (0.5,)).reason(ONCE) == "has no effect near its value; 0.5 does act"
     assert argument(ALGORITHMS["grpo_two_sided_clip"], "delta", TWICE) is None
 
 
@@ -185,8 +195,79 @@ def test_a_controller_is_judged_once_it_has_settled(name):
 
 
 @pytest.mark.slow
-def test_of_z_normalised_coefficients_the_size_does_not_matter():
-    assert field(ALGORITHMS["gac"](), "imitate.rows.gate.imitate.advantage.credit").conditions == ()
+def test_a_controller_does_not_hide_that_a_clip_cannot_act():
+    assert argument(ALGORITHMS["gac"], "clip") == Dead(("clip",), 0.2, (STALE,))
+    assert argument(ALGORITHMS["gac"], "clip", TWICE) is None
+
+
+def test_what_is_remembered_does_not_hide_that_a_clip_cannot_act():
+    gated = one(CLIPPED, Rollouts(HysteresisGate(0.0, 0.25)))
+    assert field(gated, "only.mask.low").conditions == (STALE,)
+    assert field(gated, "only.mask.low", TWICE) is None
+
+
+@dataclass(frozen=True)
+class Until:
+    """A gate that reinforces for a number of steps."""
+
+    steps: float
+
+    def __call__(self, step):
+        on = step.memory[repr(self)]["age"] <= self.steps
+        return GateWeights(torch.full_like(step.reward, float(on)), torch.zeros_like(step.reward))
+
+    def advance(self, step, state):
+        return {"age": state.get("age", 0.0) + 1.0}
+
+
+def test_values_far_off_are_tried_in_a_long_run_too():
+    found = field(one(CLIPPED, Rollouts(Until(400.0))), "only.rows.gate.steps")
+    assert found.conditions == ()
+    assert 20.0 in found.acts_at  # later than in the few steps that are tried first
+    assert field(one(CLIPPED, Rollouts(Until(20.0))), "only.rows.gate.steps") is None
+
+
+@dataclass(frozen=True)
+class Only:
+    """A gate that takes no step but with the number 1."""
+
+    number: float = 1.0
+
+    def __call__(self, step):
+        if self.number != 1.0:
+            raise ValueError(f"Only.number={self.number} must be 1")
+        return GateWeights(torch.ones_like(step.reward), torch.zeros_like(step.reward))
+
+
+def test_values_that_no_step_can_be_taken_with_do_not_show_that_a_setting_is_dead():
+    assert field(one(CLIPPED, Rollouts(Only())), "only.rows.gate.number") is None
+
+
+def test_a_part_that_a_gate_measures_is_changed_with_the_gate():
+    gac = ALGORITHMS["gac"]()
+    fields = {field.labels(gac): field for field in fields_of(gac)}
+    places = ("imitate.advantage.credit", "imitate.rows.gate.imitate.advantage.credit")
+    (credit,) = (field for labels, field in fields.items() if set(places) <= set(labels))
+    assert changed(gac, credit, 2.0).terms[1].estimator.advantage == Constant(2.0)
+    assert dead_field(gac, credit, ONCE) is None
+    for labels, field in fields.items():
+        assert any(_takes(gac, field, other) for other in alternatives(field.value, field.kind)), labels
+
+
+def _takes(algorithm, field, value):
+    try:
+        changed(algorithm, field, value)
+    except ValueError:
+        return False
+    return True
+
+
+def test_a_field_called_estimator_is_named():
+    kl = KlPenalty(0.0, Rollouts(), TokenMean())
+    algorithm = Algorithm("with", (*clipped().terms, kl))
+    labels = {label for each in fields_of(algorithm) for label in each.labels(algorithm)}
+    assert {"kl.estimator", "only.mask.low"} <= labels
+    assert field(algorithm, "kl.estimator").conditions == ()
 
 
 @pytest.mark.parametrize(("value", "kind", "some"), [
@@ -222,5 +303,5 @@ def test_near_values_are_within_a_factor_of_two_or_a_step(value, other, said):
 def test_conditions_of_the_settings_are_told_one_by_one():
     dead = Dead(("a",), 1.0, (GRADED, UNEVEN))
     assert dead.reason(ONCE) == (
-        "cannot act: every reward is 0 or 1, and every question has 8 rollouts and one demonstration"
+        "cannot act: every reward is 0 or 1, and every question has as many rollouts, and one demonstration"
     )

@@ -94,6 +94,8 @@ class Below:
     Differs from the paper: no clip,
     and no KL.
     Differs from the released code: a mean over the step.
+    Differs from Lv et al., 2025, table 1: a mask
+    of its own.
 
     Args:
         first: What it is: in tokens,
@@ -142,7 +144,11 @@ def test_an_equation_stands_in_the_paragraph_below():
     said = read_docstring(Below())
     assert said.equation == "x_t = y_t + z_t\nwhere z is a thing."
     assert said.sources == ("One Paper, 2020.",)
-    assert said.differs == (("paper", "no clip, and no KL."), ("released code", "a mean over the step."))
+    assert said.differs == (
+        ("the paper", "no clip, and no KL."),
+        ("the released code", "a mean over the step."),
+        ("Lv et al., 2025, table 1", "a mask of its own."),
+    )
     assert said.arguments == {"first": "What it is: in tokens, over two lines.", "second_one": "Another."}
 
 

@@ -32,7 +32,8 @@ from core import (
     TokenMean,
     TotalReward,
 )
-from studies.explaining.conditions import GRADED, STALE, UNEVEN, Settings
+from studies.explaining.asking import Refused
+from studies.explaining.conditions import GRADED, RESIZED, STALE, UNEVEN, Settings
 from studies.explaining.equality import equals
 from tests.studies.explaining.composed import (
     CLIPPED,
@@ -119,7 +120,7 @@ def test_hpt_that_imitates_every_question_is_sft():
 def test_equal_groups_make_a_mean_over_questions_one_over_rows():
     equal = found(one(CLIPPED, aggregation=QuestionMean("mean")))["grpo"]
     assert equal.conditions == (UNEVEN,)
-    assert "8 rollouts and one demonstration of every question" in equal.text(ONCE)
+    assert "(as many rollouts and one demonstration of every question)" in equal.text(ONCE)
 
 
 def test_rewards_of_0_and_1_make_an_outcome_the_reward():
@@ -192,3 +193,48 @@ def test_solved_rows_alone_are_not_all_rows():
 def test_terms_are_compared_by_their_sum():
     half = tuple(Term(name, CLIPPED, Rollouts(), SequenceMean(), 0.5) for name in ("one", "two"))
     assert found(Algorithm("halves", half))["grpo"].conditions == ()
+
+
+@pytest.mark.parametrize("gate", [0.1, 0.01])
+def test_a_gate_that_acts_with_more_rollouts_is_not_always_the_same(gate):
+    gated = ALGORITHMS["hpt_equations"](gate=gate)
+    equal = found(gated, skip="hpt_equations")["hpt_equations"]
+    assert equal.conditions == (RESIZED,)
+    assert equal.text(ONCE) == "hpt_equations: under these settings (8 rollouts of a question)"
+
+
+def test_rollouts_of_the_settings_may_be_too_many_to_be_the_same():
+    assert "hpt_equations" not in found(ALGORITHMS["hpt_equations"](gate=0.1), Settings(16, 1))
+
+
+def test_a_factor_that_makes_up_for_the_own_share_does_so_for_one_number_of_rollouts():
+    scaled = gradient_of(GroupRelative(normalize_std=False), weight=8 / 7)
+    assert set(found(scaled)["rloo"].conditions) == {RESIZED, UNEVEN}
+
+
+def test_a_lone_rollout_without_a_negative_advantage_is_clipped_above_alone():
+    dual = found(clipped(), Settings(1, 1))["grpo_dual_clip"]
+    assert dual.conditions == (STALE, RESIZED)
+
+
+def test_an_algorithm_that_refuses_a_step_is_no_equal():
+    # A peak of 2 is good for the prior of a controller, and not for the share of imitation itself.
+    gac = ALGORITHMS["gac"](peak=2.0)
+    assert "chord_mu" not in found(gac, arguments={"peak": 2.0})
+
+
+def test_errors_of_the_explained_algorithm_are_its_own():
+    with pytest.raises(Refused, match="μ=2"):
+        found(ALGORITHMS["chord_mu"](peak=2.0))
+
+
+@pytest.mark.slow
+def test_a_controller_is_compared_all_along_a_run():
+    assert "gac" not in found(ALGORITHMS["gac"](peak=2.0), skip="gac")
+
+
+def test_a_prefix_that_is_never_given_makes_no_difference():
+    equal = found(ALGORITHMS["uft"](over=0.0))["grpo"]
+    assert equal.conditions == ()
+    assert not equal.around
+    assert "grpo" not in found(ALGORITHMS["uft"]())

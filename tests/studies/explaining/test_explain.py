@@ -30,7 +30,7 @@ Differs from the paper: no knob.
 """
 
 from core import Algorithm, BehaviorPolicy, ClipMask, GroupRelative, PolicyGradient, Rollouts, SequenceMean
-from core import Term, TokenLikelihood
+from core import SideStep, Term, TokenLikelihood
 
 
 def mine(*, low: float = 0.2, knob: float = 3.0) -> Algorithm:
@@ -42,6 +42,11 @@ def mine(*, low: float = 0.2, knob: float = 3.0) -> Algorithm:
     """
     estimator = PolicyGradient(ClipMask(low), BehaviorPolicy(), GroupRelative(), TokenLikelihood())
     return Algorithm("mine", (Term("only", estimator, Rollouts(), SequenceMean()),))
+
+
+def beside() -> Algorithm:
+    """Compose mine with side steps that sample rollouts of their own."""
+    return Algorithm("beside", mine().terms, aside=SideStep(mine()))
 
 
 def blind(*, low: float = 0.2) -> Algorithm:
@@ -111,10 +116,30 @@ def test_settings_and_parts_change_what_is_said(own, capsys):
     assert said["Same coefficients as"] == "no other registered algorithm"
     assert "unbounded: grows with π_θ/π_behavior" in " ".join(said.values())
     assert "low (0.2), knob (3.0): has no effect" in said["Settings that change nothing"]
-    assert "0 of 4 solved: nothing; 1–3: rollouts; 4: nothing" in said.values()
+    groups = "0 of 4 solved: nothing; 1–3: rollouts; 4: nothing"
+    assert f"{groups} that is so in the first update of a rollout batch" in said.values()
+
+
+def test_terms_that_train_no_token_are_explained(capsys):
+    assert main(["grpo", "--set", "grpo.reinforce.rows=Failed(Solved(Rollouts()))"]) == 0
+    out = capsys.readouterr().out
+    assert "c_t = 0: trains no token" in out
+    said = sections(out)
+    assert "no term on rollouts; left out: reinforce (trains no token)" in said.values()
+    assert said["Largest |c_t / (w · Â)| of a token, at any staleness"] == "no term weighs a token's log-prob"
+    assert "0–8 of 8 solved: nothing" in said.values()
+
+
+def test_side_steps_that_sample_are_told_of_every_outcome(own, capsys):
+    assert main([f"{own}:beside"]) == 0
+    said = sections(capsys.readouterr().out)
+    assert said["What gets a gradient, by how many of a question's rollouts are solved"].endswith(
+        "side steps: 0 of 8 solved: nothing; 1–7: rollouts; 8: nothing"
+    )
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
+    (["chord_mu", "--set", "chord_mu.peak=2"], ["chord_mu cannot take a step", "μ=2.0"]),
     (["grpoo"], ["grpoo", "did you mean grpo"]),
     ([], ["name an algorithm"]),
     (["grpo", "--scale", "tinny"], ["tinny", "tiny"]),

@@ -25,7 +25,9 @@ from core import (
     TotalReward,
     Whitened,
 )
+from studies.explaining.facts import explain
 from studies.explaining.groups import find_groups
+from studies.explaining.subject import find_subject
 from tests.studies.explaining.composed import CLIPPED, IMITATE, clipped, gradient_of, one
 
 
@@ -95,3 +97,40 @@ def test_what_changes_over_the_run_is_told_by_its_progress():
     )
     steady = one(IMITATE, Demonstrations(ScheduleGate(Cosine(0.9, 0.1))))
     assert find_groups(steady, 2).text() == ("0–2 of 2 solved: demonstrations",)
+
+
+def test_the_reward_of_the_greedy_response_tells_which_groups_are_of_use():
+    assert find_groups(ALGORITHMS["remax"](), 8).text() == (
+        "greedy response failed: 0 of 8 solved: nothing; 1–7: solved rollouts; 8: rollouts",
+        "greedy response solved: 0 of 8 solved: rollouts; 1–7: failed rollouts; 8: nothing",
+    )
+
+
+def test_a_hint_is_imitated_in_every_group():
+    assert find_groups(ALGORITHMS["uft"](), 8).text() == (
+        "at the start of the run and after 50% of it, rollouts with a prefix: 0 of 8 solved: prefixes of "
+        "rollouts; 1–7: rollouts; 8: prefixes of rollouts",
+        "at the start of the run and after 50% of it, rollouts without a prefix: 0 of 8 solved: nothing; "
+        "1–7: rollouts; 8: nothing",
+        "at its end: 0 of 8 solved: nothing; 1–7: rollouts; 8: nothing",
+    )
+    never = find_groups(ALGORITHMS["uft"](over=0.0), 8).text()
+    assert never == ("0 of 8 solved: nothing; 1–7: rollouts; 8: nothing",)
+
+
+def test_a_prefix_that_changes_no_group_is_not_told():
+    assert find_groups(ALGORITHMS["prefix_rft"](), 4).text() == (
+        "0 of 4 solved: nothing; 1–3: rollouts; 4: nothing",
+    )
+
+
+def test_groups_that_do_not_get_there_are_not_told():
+    assert find_groups(one(IMITATE, Demonstrations()), 8, most=0.25).text() == (
+        "0–2 of 8 solved: demonstrations",
+    )
+
+
+def test_side_steps_are_told_of_questions_that_failed():
+    (stage,) = explain(find_subject("relift", "tiny", ["relift.gate=0.125"])).stages
+    assert stage.groups == ("0 of 8 solved: nothing; 1–7: rollouts; 8: nothing",)
+    assert stage.aside.groups == ("0–1 of 8 solved: demonstrations",)

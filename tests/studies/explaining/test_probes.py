@@ -5,11 +5,27 @@ import dataclasses
 import pytest
 import torch
 
-from core import Algorithm, Demonstrations, Rollouts, Term, TokenMean
-from studies.explaining.behavior import ask
-from studies.explaining.conditions import GRADED, LEARNT, RELAXATIONS, STALE, UNEVEN, Settings
+from algorithms import ALGORITHMS
+from core import (
+    Algorithm,
+    AllOf,
+    BehaviorPolicy,
+    ClipMask,
+    DemonstrationPrefix,
+    Demonstrations,
+    GroupRelative,
+    PolicyGradient,
+    RolloutPlan,
+    Rollouts,
+    Term,
+    TokenLikelihood,
+    TokenMean,
+    TruncatedImportance,
+)
+from studies.explaining.asking import Refused, ask
+from studies.explaining.conditions import GRADED, LEARNT, RELAXATIONS, RESIZED, STALE, UNEVEN, Settings
 from studies.explaining.probes import long_run, probes
-from tests.studies.explaining.composed import CLIPPED, IMITATE
+from tests.studies.explaining.composed import CLIPPED, IMITATE, one
 
 EVERYTHING = frozenset(RELAXATIONS)
 
@@ -88,7 +104,7 @@ def test_all_fields_are_there_and_every_policy_gives_probabilities():
         assert not bool((step.prefix_mask & step.is_demonstration[:, None]).any())
 
 
-@pytest.mark.parametrize("run", [probes(8, frozenset()), long_run()])
+@pytest.mark.parametrize("run", [probes(8, frozenset()), long_run(8, frozenset())])
 def test_a_run_begins_at_0_and_ends_at_1(run):
     progress = [probe.step.progress for probe in run]
     assert progress == sorted(progress)
@@ -110,3 +126,51 @@ def test_an_algorithm_sees_the_rows_and_fields_that_it_needs_and_no_others():
 def test_several_updates_make_policy_and_critic_stale():
     assert Settings(8, 1).relaxed == frozenset()
     assert Settings(8, 2).relaxed == {STALE, LEARNT}
+
+
+@pytest.mark.parametrize("run", [probes(8, frozenset({RESIZED})), long_run(8, frozenset({RESIZED}))[:5]])
+def test_other_numbers_of_rollouts_are_the_same_for_all_questions_of_a_step(run):
+    sizes = []
+    for probe in run:
+        counts = probe.step.group[~probe.step.is_demonstration].unique(return_counts=True)[1]
+        sizes.append(int(counts[0]))
+        assert bool((counts == counts[0]).all())
+    assert min(sizes) == 1
+    assert max(sizes) == 100
+    assert 8 not in sizes
+
+
+@pytest.mark.parametrize("samples", [1, 2, 8])
+def test_a_long_run_asks_enough_questions_and_has_the_rollouts_of_the_settings(samples):
+    for probe in long_run(samples, frozenset()):
+        counts = probe.step.group[~probe.step.is_demonstration].unique(return_counts=True)[1]
+        assert set(counts.tolist()) == {samples}
+        assert len(counts) >= 12
+        assert torch.equal(probe.policy.logp, probe.step.behavior_logp)
+
+
+def test_prefixes_are_given_as_the_algorithm_asks():
+    start, end = probes(4, frozenset())[0], probes(4, frozenset())[-1]
+    uft, prefix_rft = ALGORITHMS["uft"](), ALGORITHMS["prefix_rft"]()
+    assert bool(ask(uft, start).step.prefix_mask.any())
+    assert not bool(ask(uft, end).step.prefix_mask.any())
+    step = ask(prefix_rft, start).step
+    begun = step.prefix_mask.any(dim=1)
+    assert max(int(begun[step.group == question].sum()) for question in step.group.unique()) == 1
+    assert ask(ALGORITHMS["grpo"](), start).step.prefix_mask is None
+
+
+def test_the_rollout_engine_says_nothing_of_given_tokens():
+    mask = AllOf((ClipMask(), TruncatedImportance()))
+    estimator = PolicyGradient(mask, BehaviorPolicy(), GroupRelative(), TokenLikelihood())
+    hinted = Algorithm("hinted", one(estimator).terms, ALGORITHMS["uft"]().rollouts)
+    step = ask(hinted, probes(4, EVERYTHING)[0]).step
+    assert bool((step.sampler_logp[step.prefix_mask] == 0).all())
+    assert bool((step.sampler_logp[step.response_mask & ~step.prefix_mask] < 0).all())
+
+
+def test_a_share_of_a_demonstration_outside_0_and_1_is_refused():
+    prefix = DemonstrationPrefix(lambda draw, progress: 2.0 * draw)
+    hinted = Algorithm("hinted", one(CLIPPED).terms, RolloutPlan(prefix=prefix))
+    with pytest.raises(Refused, match="outside"):
+        ask(hinted, probes(4, frozenset())[0])
