@@ -84,11 +84,11 @@ AGGREGATIONS = [
     ("core/aggregations.py", "selected.sum() * self.length", "selected.sum()"),
 ]
 ADDITIVE = [
-    ("core/kl.py", "return above + distance, -above", "return above + distance, above"),
+    ("core/kl.py", "return Estimate(above + distance, -above)", "return Estimate(above + distance, above)"),
     (
         "core/kl.py",
-        "return distance.abs(), distance.sign()",
-        "return distance.abs(), torch.ones_like(distance)",
+        "return Estimate(distance.abs(), distance.sign())",
+        "return Estimate(distance.abs(), torch.ones_like(distance))",
     ),
     ("core/kl.py", "_product(-weight, ratio * slope) + moved", "_product(-weight, ratio * slope)"),
     ("core/value_loss.py", "clipped.abs() <= error.abs()", "clipped.abs() >= 0"),
