@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, reduce
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -82,7 +82,8 @@ def surrogate(
             raise ValueError(f"a term weighs the policy's {name}, but PolicyTokens.{name} is None")
         if spoken is not None and (factors or spoken.requires_grad):
             inside = torch.where(batch.response_mask, spoken, 0.0)
-            loss = loss - (sum(factors, torch.zeros_like(inside)) * inside).sum()
+            whole = reduce(torch.add, factors) if factors else torch.zeros_like(inside)
+            loss = loss - (whole * inside).sum()
     return loss
 
 
