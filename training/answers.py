@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from core.prompts import Tokenizer
 from training.config import RolloutConfig
 from training.data import Question
-from training.prompts import Tokenizer, decode
+from training.ranks import Ranks
 from training.responses import Response
 from training.rollout import Sampled, Sampler, Sampling
+from training.tokens import decode
 
 
 class Verdict(NamedTuple):
@@ -27,12 +29,21 @@ Reward = Callable[[Sequence[tuple[str, str | tuple[str, ...]]]], Sequence[Verdic
 
 @dataclass(frozen=True)
 class Sources:
-    """Where a step's responses come from."""
+    """Where a step's responses come from.
+
+    Args:
+        sampler: The policy's answers.
+        tokenizer: The policy's.
+        reward: The grader.
+        config: How rollouts are sampled.
+        ranks: The processes that share the grading.
+    """
 
     sampler: Sampler
     tokenizer: Tokenizer
     reward: Reward
     config: RolloutConfig
+    ranks: Ranks = field(default_factory=Ranks)
 
 
 class Asked(NamedTuple):
@@ -86,7 +97,8 @@ def answer(asked: Sequence[Asked], sources: Sources, temperature: float, seed: i
         response_text(sources.tokenizer, given + sampled.tokens)
         for (_, given), sampled in zip(asked, found, strict=True)
     ]
-    verdicts = sources.reward([(text, q.answer) for text, (q, _) in zip(texts, asked, strict=True)])
+    pairs = [(text, q.answer) for text, (q, _) in zip(texts, asked, strict=True)]
+    verdicts = sources.ranks.spread(pairs, sources.reward)
     rollouts = [_rollout(*each) for each in zip(asked, found, verdicts, strict=True)]
     return Answers(rollouts, sampled_at - started, time.perf_counter() - sampled_at)
 

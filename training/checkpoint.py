@@ -10,6 +10,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from training.ranks import Ranks
+
 logger = logging.getLogger(__name__)
 
 _MANIFEST = "checksums.json"
@@ -32,7 +34,9 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], keep: int) -> None:
+def save_checkpoint(
+    folder: Path, step: int, write: Callable[[Path], None], keep: int, ranks: Ranks | None = None
+) -> None:
     """Write the checkpoint of a step and drop all but the newest `keep` up to it.
 
     Later ones are dropped too: a run that writes this step went back behind them, as they were damaged.
@@ -40,13 +44,27 @@ def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], keep
     Args:
         folder: Where the run's checkpoints lie.
         step: Steps done; names the checkpoint.
-        write: Fills the directory it is given.
+        write: Fills the directory it is given; every rank is called.
         keep: How many checkpoints stay.
+        ranks: The processes that write it together, on one file system.
     """
-    aside, final = folder / f"step-{step:06d}.partial", folder / f"step-{step:06d}"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    ranks = ranks or Ranks()
+    aside = folder / f"step-{step:06d}.partial"
+    if ranks.first:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+    ranks.wait()
     write(aside)
+    ranks.wait()
+    if ranks.first:
+        _complete(folder, step, aside)
+        _drop_others(folder, step, keep)
+    ranks.wait()
+
+
+def _complete(folder: Path, step: int, aside: Path) -> None:
+    """Give a checkpoint its checksums and then, once it is on the disk, its name."""
+    final = folder / f"step-{step:06d}"
     manifest = {str(path.relative_to(aside)): _digest(path) for path in _files(aside)}
     (aside / _MANIFEST).write_text(json.dumps(manifest, indent=1))
     for path in [*aside.rglob("*"), aside]:
@@ -54,19 +72,22 @@ def save_checkpoint(folder: Path, step: int, write: Callable[[Path], None], keep
     shutil.rmtree(final, ignore_errors=True)
     aside.rename(final)
     _sync(folder)
-    steps = _steps(folder)
+
+
+def _drop_others(folder: Path, step: int, keep: int) -> None:
+    steps = complete_checkpoints(folder)
     kept = [old for old in steps if old <= step][-keep:]
     for old in set(steps) - set(kept):
-        shutil.rmtree(folder / f"step-{old:06d}")
+        shutil.rmtree(steps[old])
 
 
-def _steps(folder: Path) -> list[int]:
-    """Return the steps of complete checkpoints, oldest first."""
-    names = (path.name for path in folder.glob("step-*") if not path.name.endswith(".partial"))
-    return sorted(int(name.removeprefix("step-")) for name in names)
+def complete_checkpoints(folder: Path) -> dict[int, Path]:
+    """Return the complete checkpoints in a run's folder by step, oldest first, damaged ones among them."""
+    paths = sorted(path for path in folder.glob("step-*") if not path.name.endswith(".partial"))
+    return {int(path.name.removeprefix("step-")): path for path in paths}
 
 
-def _damage(checkpoint: Path) -> str | None:
+def damage(checkpoint: Path) -> str | None:
     """Return what is wrong with a checkpoint, or None."""
     try:
         manifest = json.loads((checkpoint / _MANIFEST).read_text())
@@ -81,12 +102,19 @@ def _damage(checkpoint: Path) -> str | None:
     return None
 
 
-def newest_checkpoint(folder: Path) -> tuple[int, Path] | None:
-    """Return step and path of the newest undamaged checkpoint; damaged ones are named in the log."""
-    for step in reversed(_steps(folder) if folder.is_dir() else []):
-        path = folder / f"step-{step:06d}"
-        damage = _damage(path)
-        if damage is None:
+def newest_checkpoint(folder: Path, ranks: Ranks | None = None) -> tuple[int, Path] | None:
+    """Return step and path of the newest undamaged checkpoint; damaged ones are named in the log.
+
+    Rank 0 looks, and all are told: they go on from the same one.
+    """
+    ranks = ranks or Ranks()
+    return ranks.from_first(_newest(folder) if ranks.first else None)
+
+
+def _newest(folder: Path) -> tuple[int, Path] | None:
+    for step, path in reversed(complete_checkpoints(folder).items()):
+        wrong = damage(path)
+        if wrong is None:
             return step, path
-        logger.warning("checkpoint %s is damaged (%s); going back to the one before", path, damage)
+        logger.warning("checkpoint %s is damaged (%s); going back to the one before", path, wrong)
     return None

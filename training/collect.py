@@ -13,7 +13,7 @@ from core.rollouts import RolloutPlan
 from training.answers import Asked, Rollout, Sources, answer
 from training.data import Question
 from training.dynamic import Sifted, sift
-from training.metrics import share
+from training.numbers import share
 from training.prefixes import opening, prefix_share
 from training.responses import Response
 from training.seeds import derive_seed

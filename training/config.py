@@ -6,14 +6,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from training.prompts import PROMPT_TEMPLATES
+from core.prompts import PROMPT_TEMPLATES
+from training.budget import Budget
+from training.critic_config import CriticConfig
+from training.limits import check_limit
+from training.vllm_config import VllmConfig, check_temperature
 
 Precision = Literal["fp32", "bf16"]
-
-
-def _check_limit(name: str, value: float | None) -> None:
-    if value is not None and not 0.0 < value < math.inf:
-        raise ValueError(f"{name}={value} must be None or a finite number above 0")
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class EngineConfig:
     Args:
         zero_stage: ZeRO stage, 0 to 3.
         offload: Keep optimizer states (and at stage 3 parameters) in CPU memory.
-        precision: Type of parameters in forward and backward; masters and reductions are fp32.
+        precision: Type of parameters in forward and backward. The optimizer's weights and the sums over ranks
+            are fp32 in any case; the sum over micro-batches is, too, unless this is "bf16" at stage 1.
         gradient_checkpointing: Recompute activations in backward.
         micro_batch_tokens: Most tokens, prompts and padding included, that one micro-batch may hold.
         gradient_clip: Largest global norm of a step's gradient; larger ones are scaled down. None: no clip.
@@ -55,8 +55,8 @@ class EngineConfig:
             raise ValueError(f"engine.precision={self.precision!r} must be 'fp32' or 'bf16'")
         if self.micro_batch_tokens < 1:
             raise ValueError(f"engine.micro_batch_tokens={self.micro_batch_tokens} must be at least 1")
-        _check_limit("engine.gradient_clip", self.gradient_clip)
-        _check_limit("engine.skip_norm_above", self.skip_norm_above)
+        check_limit("engine.gradient_clip", self.gradient_clip)
+        check_limit("engine.skip_norm_above", self.skip_norm_above)
 
 
 @dataclass(frozen=True)
@@ -80,61 +80,39 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
-class CriticConfig:
-    """The critic of algorithms that need values; everything else is the policy's, the micro-batches too.
-
-    Args:
-        learning_rate: Constant over the run.
-        gradient_clip: Largest global norm of a critic step's gradient. None: no clip.
-        warmup_steps: Rollout batches that train the critic alone, before the policy's first update with it.
-        model: Directory or hub name that it starts from: a critic, or a language model that is given a value
-            head of zeros. None: the policy's own.
-    """
-
-    learning_rate: float = 1e-5
-    gradient_clip: float | None = 1.0
-    warmup_steps: int = 0
-    model: str | None = None
-
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
-
-    def __post_init__(self) -> None:
-        for name in ("learning_rate", "warmup_steps"):
-            if not 0.0 <= getattr(self, name) < math.inf:
-                raise ValueError(f"critic.{name}={getattr(self, name)} must be finite and not negative")
-        _check_limit("critic.gradient_clip", self.gradient_clip)
-
-
-@dataclass(frozen=True)
 class RolloutConfig:
     """How responses are sampled for training.
 
     Args:
-        backend: What samples: transformers' generate in this process.
+        backend: What samples, in this process: transformers' generate, or vLLM's engine.
         samples: Responses to each question of a step.
         temperature: Logits are divided by this, in sampling and in every log-prob of the trainer.
         max_prompt_tokens: Longer prompts are left out of the training set, and counted.
         max_response_tokens: A response ends here at the latest.
         batch_size: Most responses sampled at once.
+        vllm: vLLM's engine, where it samples.
     """
 
-    backend: Literal["transformers"] = "transformers"
+    backend: Literal["transformers", "vllm"] = "transformers"
     samples: int = 8
     temperature: float = 1.0
     max_prompt_tokens: int = 1024
     max_response_tokens: int = 8192
     batch_size: int = 128
+    vllm: VllmConfig = field(default_factory=VllmConfig)
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 
     def __post_init__(self) -> None:
-        if self.backend != "transformers":
-            raise ValueError(f"rollout.backend={self.backend!r} must be 'transformers'")
+        if self.backend not in ("transformers", "vllm"):
+            raise ValueError(f"rollout.backend={self.backend!r} must be 'transformers' or 'vllm'")
         for name in ("samples", "max_prompt_tokens", "max_response_tokens", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"rollout.{name}={getattr(self, name)} must be at least 1")
         if not 0.0 < self.temperature < math.inf:
             raise ValueError(f"rollout.temperature={self.temperature} must be a finite number above 0")
+        if self.backend == "vllm":
+            check_temperature("rollout.temperature", self.temperature)
 
 
 @dataclass(frozen=True)
@@ -142,16 +120,21 @@ class TrainConfig:
     """A training run.
 
     Args:
-        steps: Rollout batches of the run; an algorithm's side steps count as steps, too.
+        steps: Most rollout batches of the run, and what schedules and stages are shares of; an algorithm's
+            side steps count as steps, too.
         questions_per_step: Questions asked in each; a side step has a number of its own.
         updates_per_step: Optimizer steps made of each rollout batch, on disjoint questions.
         checkpoint_every: Steps between checkpoints; the last step always makes one.
         keep_checkpoints: How many of the newest checkpoints stay on disk.
-        prompt_template: None: the tokenizer's chat template; else the name of one in training/prompts.py.
+        prompt_template: None: the tokenizer's chat template; else the name of one in core/prompts.py.
+        questions: Train on this many questions of the file only, as many of each level (`extra_info.level`,
+            or else `data_source`) as of any other; None: on all.
+        record_questions: Of each step, the responses to so many questions are kept in rollouts.jsonl.
         engine: DeepSpeed.
         optimizer: AdamW.
         rollout: Sampling.
         critic: The critic, of algorithms that have one.
+        budget: What may end the run before its last step.
     """
 
     steps: int = 500
@@ -160,10 +143,13 @@ class TrainConfig:
     checkpoint_every: int = 50
     keep_checkpoints: int = 2
     prompt_template: str | None = None
+    questions: int | None = None
+    record_questions: int = 1
     engine: EngineConfig = field(default_factory=EngineConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     critic: CriticConfig = field(default_factory=CriticConfig)
+    budget: Budget = field(default_factory=Budget)
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 
@@ -177,6 +163,13 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"train.{name}={getattr(self, name)} must be at least 1")
+        if self.record_questions < 0:
+            raise ValueError(f"train.record_questions={self.record_questions} must not be negative")
+        if self.questions is not None and self.questions < self.questions_per_step:
+            raise ValueError(
+                f"train.questions={self.questions} must be at least train.questions_per_step="
+                f"{self.questions_per_step}"
+            )
         if self.prompt_template is not None and self.prompt_template not in PROMPT_TEMPLATES:
             raise ValueError(
                 f"train.prompt_template={self.prompt_template!r} is none of {sorted(PROMPT_TEMPLATES)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from training.config import TrainConfig
 from training.engine import Engine
+from training.model_config import AS_PUBLISHED, load_config
 from training.policy import parameter_type, place
 from training.responses import ModelInputs
 
@@ -37,7 +39,13 @@ class CriticModel(nn.Module):
         return values.to(torch.promote_types(values.dtype, torch.float32))  # type: ignore[no-any-return]
 
 
-def load_critic_model(path: str, precision: str, *, gradient_checkpointing: bool = False) -> CriticModel:
+def load_critic_model(
+    path: str,
+    precision: str,
+    *,
+    overrides: Mapping[str, Any] = AS_PUBLISHED,
+    gradient_checkpointing: bool = False,
+) -> CriticModel:
     """Return a critic from a directory or the hub, on the GPU if there is one.
 
     A model without a value head is given one of zeros: all values start at 0, and the first advantages are
@@ -46,21 +54,24 @@ def load_critic_model(path: str, precision: str, *, gradient_checkpointing: bool
     Args:
         path: A language model, or a critic: a token classifier with one label.
         precision: Type of its parameters, "fp32" or "bf16".
+        overrides: Of the model's configuration, as `load_config` takes them.
         gradient_checkpointing: Recompute activations in backward.
 
     Raises:
-        ValueError: The directory lacks weights of the body.
+        ValueError: The directory lacks weights of the body, or an override is refused.
     """
     from transformers import AutoModelForTokenClassification
     from transformers.utils import logging
 
+    config = load_config(path, overrides)
+    config.num_labels = 1
     verbosity = logging.get_verbosity()
     # It would warn of the missing head, and of nothing that is not checked below.
     logging.set_verbosity_error()
     try:
         model, loaded = AutoModelForTokenClassification.from_pretrained(
             path,
-            num_labels=1,
+            config=config,
             dtype=parameter_type(precision),
             trust_remote_code=False,
             output_loading_info=True,
@@ -85,7 +96,9 @@ def _start_head(model: Any, missing: set[str], path: str) -> None:  # noqa: ANN4
             parameters[name].zero_()
 
 
-def load_critic(policy: str, config: TrainConfig) -> Engine[Tensor]:
+def load_critic(
+    policy: str, config: TrainConfig, overrides: Mapping[str, Any] = AS_PUBLISHED
+) -> Engine[Tensor]:
     """Return the critic of a run, in an engine of its own.
 
     It has the policy's engine settings and optimizer, but for clip and learning rate; none of its steps is
@@ -95,10 +108,12 @@ def load_critic(policy: str, config: TrainConfig) -> Engine[Tensor]:
         policy: Directory or hub name of the policy, which the critic starts from unless the configuration
             names another model.
         config: The run's.
+        overrides: Of the model's configuration, as the policy's.
     """
     critic = load_critic_model(
         config.critic.model or policy,
         config.engine.precision,
+        overrides=overrides,
         gradient_checkpointing=config.engine.gradient_checkpointing,
     )
     engine = dataclasses.replace(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import random
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from core.prompts import Tokenizer, render_prompt
 from training.config import TrainConfig
-from training.prompts import Tokenizer, decode, encode, render_prompt
-from training.seeds import derive_seed
+from training.question_order import spread
+from training.tokens import decode, encode
 
 logger = logging.getLogger(__name__)
 
@@ -29,12 +29,14 @@ class Question:
         demonstration: Token ids of the teacher's response with its end-of-sequence token; None where the
             row has no target.
         answer: The gold answer, or several accepted forms of it.
+        level: Difficulty (`extra_info.level`), or the question's source where the row tells none.
     """
 
     id: int
     prompt: tuple[int, ...]
     demonstration: tuple[int, ...] | None
     answer: str | tuple[str, ...]
+    level: str | None = None
 
 
 def _rows(source: str) -> Iterator[Mapping[str, Any]]:
@@ -82,6 +84,7 @@ class _Row(NamedTuple):
     messages: list[Mapping[str, str]]
     target: Sequence[Mapping[str, str]] | None
     answer: str | tuple[str, ...]
+    level: str | None
 
 
 def _checked_rows(source: str) -> Iterator[_Row]:
@@ -95,7 +98,8 @@ def _checked_rows(source: str) -> Iterator[_Row]:
             answer = _answer((row["reward_model"] or {}).get("ground_truth"))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{source}: row {index}, column {column!r} {error}") from error
-        yield _Row(messages, row["target"], answer)
+        level = (row["extra_info"] or {}).get("level") or row["data_source"]
+        yield _Row(messages, row["target"], answer, None if level is None else str(level))
     if index < 0:
         raise ValueError(f"{source}: holds no rows")
 
@@ -158,8 +162,10 @@ def load_questions(source: str, tokenizer: Tokenizer, config: TrainConfig) -> tu
                 prompt=tuple(ids),
                 demonstration=demonstration,
                 answer=row.answer,
+                level=row.level,
             )
         )
+    questions = spread(questions, [question.level for question in questions], config.questions)
     if too_long:
         logger.warning(
             "%s: %d prompts are longer than %d tokens", source, too_long, config.rollout.max_prompt_tokens
@@ -170,15 +176,3 @@ def load_questions(source: str, tokenizer: Tokenizer, config: TrainConfig) -> tu
             f"{config.questions_per_step}"
         )
     return tuple(questions)
-
-
-def questions_of_step(count: int, per_step: int, step: int, seed: int) -> tuple[int, ...]:
-    """Return the indices of the questions that step `step` (from 0) asks.
-
-    Every epoch is a new permutation; what is left of it, less than a step's worth, is not asked.
-    """
-    steps_per_epoch = count // per_step
-    epoch, position = divmod(step, steps_per_epoch)
-    order = list(range(count))
-    random.Random(derive_seed(seed, "order", epoch)).shuffle(order)
-    return tuple(order[position * per_step : (position + 1) * per_step])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
@@ -12,10 +11,12 @@ import torch
 from torch import Tensor
 
 from training.config import EngineConfig, OptimizerConfig
+from training.engine_setup import deepspeed_config, load_deepspeed, restore_linear
+from training.engine_state import WEIGHT, EngineState
 from training.policy import Scorer
-from training.responses import ModelInputs
-
-_NEVER = 10**9
+from training.ranks import join_ranks
+from training.responses import ModelInputs, Response, collate
+from training.state_files import has_moments, read_state, write_state
 
 Scores = TypeVar("Scores")
 
@@ -25,50 +26,6 @@ class StepOutcome(NamedTuple):
 
     gradient_norm: float
     applied: bool
-
-
-def _deepspeed() -> Any:  # noqa: ANN401
-    """Import DeepSpeed and join a process group of one, if this process has not yet."""
-    if int(os.environ.get("WORLD_SIZE", "1")) != 1:
-        raise RuntimeError(
-            f"WORLD_SIZE={os.environ['WORLD_SIZE']}: training runs on one rank; start it without a launcher"
-        )
-    if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    os.environ.update({"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"})
-    import deepspeed
-    from deepspeed.ops import __compatible_ops__
-
-    deepspeed.utils.logger.setLevel(logging.ERROR)
-    # One rank reduces nothing: without this, DeepSpeed compiles its shared-memory reduction first.
-    __compatible_ops__["deepspeed_shm_comm"] = False
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    if not torch.distributed.is_initialized():
-        store = torch.distributed.HashStore()  # type: ignore[attr-defined]
-        torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
-    deepspeed.init_distributed(dist_backend=backend)
-    return deepspeed
-
-
-def deepspeed_config(config: EngineConfig) -> dict[str, Any]:
-    """Return DeepSpeed's own configuration; batch sizes are nominal, as micro-batches are ours."""
-    zero: dict[str, Any] = {"stage": config.zero_stage}
-    if config.offload:
-        zero["offload_optimizer"] = {"device": "cpu"}
-        if config.zero_stage == 3:
-            zero["offload_param"] = {"device": "cpu"}
-    bf16 = config.precision == "bf16"
-    return {
-        "train_batch_size": 1,
-        "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": 1,
-        # At stage 0 the clip is ours, in `Engine.step`.
-        "gradient_clipping": (config.gradient_clip or 0.0) if config.zero_stage else 0.0,
-        "zero_optimization": zero,
-        "bf16": {"enabled": True, "check_grad_overflow": True} if bf16 else {"enabled": False},
-        "zero_force_ds_cpu_optimizer": config.offload,
-        "steps_per_print": _NEVER,
-    }
 
 
 class Engine(Generic[Scores]):
@@ -81,8 +38,10 @@ class Engine(Generic[Scores]):
     """
 
     def __init__(self, module: Scorer[Scores], config: EngineConfig, optimizer: OptimizerConfig) -> None:
-        deepspeed = _deepspeed()
+        self.ranks = join_ranks()
+        deepspeed = load_deepspeed()
         self.config = config
+        self.version = 0
         arguments: dict[str, Any] = {
             "lr": optimizer.learning_rate,
             "betas": optimizer.betas,
@@ -93,10 +52,10 @@ class Engine(Generic[Scores]):
             adamw = deepspeed.ops.adam.DeepSpeedCPUAdam(module.parameters(), adamw_mode=True, **arguments)
         else:
             adamw = torch.optim.AdamW(module.parameters(), **arguments)
-        self._adamw = adamw
         self._engine, self._optimizer, _, _ = deepspeed.initialize(
             model=module, optimizer=adamw, config=deepspeed_config(config), dist_init_required=False
         )
+        self._state = EngineState(self._engine.module, adamw, config.zero_stage, self.ranks.rank)
         self._largest_norm = math.inf if config.skip_norm_above is None else config.skip_norm_above
         self._seen_norm = math.nan
         if config.zero_stage:
@@ -151,38 +110,62 @@ class Engine(Generic[Scores]):
         """Clip, and apply the accumulated gradient unless its norm is too large or not finite."""
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        if self.config.zero_stage:
-            self._seen_norm = math.nan
-            self._engine.step()
-            return StepOutcome(self._seen_norm, self._applies(self._seen_norm))
-        norm = float(
-            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.gradient_clip or math.inf)
-        )
-        if self._applies(norm):
+        norm = self._step_zero() if self.config.zero_stage else self._step_plain()
+        self.version += self._applies(norm)
+        return StepOutcome(norm, self._applies(norm))
+
+    def _step_zero(self) -> float:
+        self._seen_norm = math.nan
+        self._engine.step()
+        return self._seen_norm
+
+    def _step_plain(self) -> float:
+        norm = torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.config.gradient_clip or math.inf)
+        if self._applies(float(norm)):
             self._engine.step()
         else:
             self._engine.zero_grad()
-        return StepOutcome(norm, self._applies(norm))
+        return float(norm)
 
     def reset_optimizer(self) -> None:
         """Forget moments and step counts, as if the optimizer were new."""
-        for state in self._adamw.state.values():
-            for name, value in state.items():
-                if isinstance(value, Tensor):
-                    value.zero_()
-                else:
-                    state[name] = 0
+        self._state.forget_moments()
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each whole weight as forward uses it, by its Hugging Face name; use it before the next."""
+        return self._state.forward_weights()
+
+    def master_weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield each whole weight in fp32, as the optimizer keeps it; copy what a step must not change."""
+        for name in self._state.parameters:
+            yield name, self._state.read(name, WEIGHT)
 
     def save(self, directory: Path) -> None:
-        """Write weights and optimizer state under `directory`."""
-        self._engine.save_checkpoint(str(directory), tag="engine", save_latest=False)
+        """Write weights and optimizer state under `directory`, the same on any number of ranks."""
+        write_state(directory / "engine", self._state, self.ranks)
 
     def load(self, directory: Path) -> None:
-        """Take back what `save` wrote."""
-        if not (directory / "engine").is_dir():
-            raise FileNotFoundError(f"{directory} holds no checkpoint of DeepSpeed's")
-        self._engine.load_checkpoint(str(directory), tag="engine")
+        """Take back what `save` wrote, at any ZeRO stage and on any number of ranks.
+
+        Raises:
+            FileNotFoundError: There is no checkpoint.
+            ValueError: It is another model's.
+        """
+        if has_moments(directory / "engine"):
+            self._make_moments()
+        read_state(directory / "engine", self._state)
+        self.version += 1
+
+    def _make_moments(self) -> None:
+        """Have the optimizer make the state that a checkpoint fills: it does so in its first step alone."""
+        row = Response(0, (0,), (0,), is_demonstration=False, reward=0.0)
+        scores = self._engine(collate([row], self.device))
+        parts = scores if isinstance(scores, tuple) else (scores,)
+        self.backward(0.0 * sum(part.sum() for part in parts if part.requires_grad), last=True)
+        self.step(0.0)
 
     def close(self) -> None:
-        """Free DeepSpeed's hooks and buffers."""
+        """Free DeepSpeed's hooks and tensors; at stage 3 the module's weights are gone with them."""
         self._engine.destroy()
+        restore_linear()
+        self._state.free(self._optimizer)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from core import Algorithm, Curriculum, SideStep
 from core.types import State
 from training.answers import Sources
+from training.budget import Spent
 from training.collect import Batch, Request, collect, rollout_metrics, solve_rates, wish_metrics
-from training.data import Question, questions_of_step
+from training.data import Question
+from training.question_order import questions_of_step
 from training.seeds import derive_seed
 from training.stages import Moment
 
@@ -25,12 +28,14 @@ class RunState:
         memory: What stateful parts of the stage's algorithm and of its side steps remember, by their repr.
         buffer: Ids of the questions that await a side step, oldest first.
         asides: Side steps taken.
+        spent: What its steps cost so far.
     """
 
     skipped_steps: int = 0
     memory: dict[str, State] = field(default_factory=dict)
     buffer: list[int] = field(default_factory=list)
     asides: int = 0
+    spent: Spent = field(default_factory=Spent)
 
     def begin_stage(self) -> None:
         """Forget what the stage before left: another algorithm takes over."""
@@ -43,7 +48,8 @@ class RunState:
     @classmethod
     def from_json(cls, text: str) -> RunState:
         """Return the state that `to_json` wrote."""
-        return cls(**json.loads(text))
+        values = json.loads(text)
+        return cls(**values | {"spent": Spent(**values.get("spent", {}))})
 
 
 class Lesson(NamedTuple):
@@ -73,6 +79,11 @@ class Experience:
     per_step: int
     seed: int
 
+    @cached_property
+    def by_id(self) -> Mapping[int, Question]:
+        """The training set by the questions' ids."""
+        return {question.id: question for question in self.questions}
+
     def gather(self, now: Moment, state: RunState) -> Lesson:
         """Return what a step trains on, and set questions aside for later.
 
@@ -82,8 +93,7 @@ class Experience:
         if aside is not None and len(state.buffer) >= aside.questions:
             chosen, state.buffer = state.buffer[: aside.questions], state.buffer[aside.questions :]
             state.asides += 1
-            by_id = {question.id: question for question in self.questions}
-            lesson = self._collect(aside.algorithm, [by_id[each] for each in chosen], now)
+            lesson = self._collect(aside.algorithm, [self.by_id[each] for each in chosen], now)
             return lesson._replace(metrics=lesson.metrics | _aside_metrics(1, state))
         lesson = self._collect(now.algorithm, self._in_order(now.step - state.asides), now)
         if aside is None:
@@ -104,7 +114,15 @@ class Experience:
             self.questions,
         )
         batch = collect(questions, request, self.sources)
-        return Lesson(algorithm, batch, rollout_metrics(batch) | wish_metrics(batch, request))
+        metrics = rollout_metrics(batch) | wish_metrics(batch, request) | self._levels(batch)
+        return Lesson(algorithm, batch, metrics)
+
+    def _levels(self, batch: Batch) -> dict[str, Any]:
+        """Return the level of each question that rollouts answered; nothing where the data tell none."""
+        asked = dict.fromkeys(rollout.response.question for rollout in batch.rollouts)
+        told = [[question, self.by_id[question].level] for question in asked]
+        levels = [[question, level] for question, level in told if level is not None]
+        return {"rollout/levels": levels} if levels else {}
 
     def _set_aside(self, batch: Batch, aside: SideStep, state: RunState) -> None:
         """Remember the questions that failed, each once, if there is a demonstration to learn from.

@@ -18,16 +18,25 @@ from training.engine import Engine
 from training.metrics import UpdateReport
 from training.policy import ScoringPolicy, TokenScores
 from training.providers import Models, at_sampling, check_providers, provide
+from training.ranks import Ranks
 from training.responses import Response, token_batch
+from training.row_use import RowUse
 from training.update import Rates, Updated, update
 
 
 @dataclass(frozen=True)
 class Learned:
-    """What the updates of one rollout batch did, and what stateful parts remember after them."""
+    """What the updates of one rollout batch did, and what stateful parts remember after them.
+
+    Args:
+        report: Sums over the updates.
+        memory: What stateful parts remember.
+        uses: What became of each row.
+    """
 
     report: UpdateReport
     memory: Mapping[str, State]
+    uses: Sequence[RowUse] = ()
 
     def metrics(self) -> dict[str, Any]:
         """Return the step's metrics of training."""
@@ -56,6 +65,11 @@ class Learner:
         self._models = Models(engine, critic, reference)
         self._critic_batches = 0
 
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that learn together."""
+        return self._models.ranks
+
     def learn(
         self,
         algorithm: Algorithm,
@@ -66,6 +80,8 @@ class Learner:
         memory: Mapping[str, State],
     ) -> Learned:
         """Take the updates of one rollout batch, each on its share of the questions.
+
+        Every rank is given all rows, and is told the whole batch's report.
 
         Args:
             algorithm: The estimator.
@@ -84,13 +100,15 @@ class Learner:
         # Models change with every update: what belongs to the moment of sampling is taken first.
         later = [at_sampling(self._models, algorithm, part) for part in shares[1:]]
         report = UpdateReport()
+        uses: list[RowUse] = []
         for part, known in zip(shares, [{}, *later], strict=True):
             found = self._update(algorithm, part, known, progress=progress, memory=memory, rates=rates)
             report.add(found.report)
+            uses += found.uses
             # Parts of other algorithms (side steps, other stages) keep what they remember.
             memory = {**memory, **found.memory}
         self._critic_batches += "value" in algorithm.needs
-        return Learned(report, memory)
+        return Learned(report, memory, uses)
 
     def _rates(self, algorithm: Algorithm, learning_rate: float) -> Rates:
         warming_up = "value" in algorithm.needs and self._critic_batches < self.config.critic.warmup_steps
@@ -123,7 +141,8 @@ class Learner:
         self._models.policy.save(path)
         if self._models.critic is not None:
             self._models.critic.save(path / "critic")
-            (path / "critic" / "state.json").write_text(json.dumps({"batches": self._critic_batches}))
+            if self.ranks.first:
+                (path / "critic" / "state.json").write_text(json.dumps({"batches": self._critic_batches}))
 
     def load(self, path: Path) -> None:
         """Take back what `save` wrote.

@@ -12,66 +12,8 @@ import torch
 from torch import Tensor
 
 from core import Coefficients, PolicyTokens, StepPlan, TokenBatch
-
-_ROUNDING = 1e-12
-
-
-def share(part: float, whole: float) -> float | None:
-    """Return part/whole, or None where there is no whole."""
-    return part / whole if whole else None
-
-
-def finite(number: float) -> float | None:
-    """Return the number, or None where it was never measured."""
-    return number if math.isfinite(number) else None
-
-
-@dataclass
-class CriticReport:
-    """How well the critic's values, as they were before the update, foretold what it is trained on."""
-
-    updates: int = 0
-    loss: float = 0.0
-    gradient_norm: float = math.nan
-    tokens: int = 0
-    value: float = 0.0
-    returned: float = 0.0
-    returned_squared: float = 0.0
-    error: float = 0.0
-    error_squared: float = 0.0
-
-    def count(self, value: Tensor, target: Tensor) -> None:
-        """Count tokens by their value and what the value was to be."""
-        # In double precision: variances are differences of sums.
-        value, target = value.double(), target.double()
-        error = target - value
-        self.tokens += error.numel()
-        self.value += float(value.sum())
-        self.returned += float(target.sum())
-        self.returned_squared += float((target**2).sum())
-        self.error += float(error.sum())
-        self.error_squared += float((error**2).sum())
-
-    def explained_variance(self) -> float | None:
-        """Return 1 − Var(R − V)/Var(R) over the tokens; None where returns do not vary."""
-        if not self.tokens:
-            return None
-        mean_square = self.returned_squared / self.tokens
-        variance = mean_square - (self.returned / self.tokens) ** 2
-        if variance <= _ROUNDING * mean_square:
-            return None
-        unexplained = self.error_squared / self.tokens - (self.error / self.tokens) ** 2
-        return 1.0 - unexplained / variance
-
-    def metrics(self) -> dict[str, float | None]:
-        """Return means over tokens, the loss a mean over updates."""
-        return {
-            "critic/loss": share(self.loss, self.updates),
-            "critic/gradient_norm": finite(self.gradient_norm),
-            "critic/explained_variance": self.explained_variance(),
-            "critic/value": share(self.value, self.tokens),
-            "critic/return": share(self.returned, self.tokens),
-        }
+from training.critic_metrics import CriticReport
+from training.numbers import finite, share
 
 
 @dataclass
@@ -89,6 +31,9 @@ class UpdateReport:
     masked: float = 0.0
     sampled_tokens: int = 0
     kl_reference: float = 0.0
+    compared_tokens: int = 0
+    sampler_difference: float = 0.0
+    kl_sampler: float = 0.0
     selected_rows: int = 0
     selected_tokens: int = 0
     offline_rows: int = 0
@@ -142,19 +87,25 @@ class UpdateReport:
                 self.term_tokens += int((trained | dropped).sum())
                 self.ratio += float(coefficients.ratio[trained | dropped].sum())
                 self.masked += float((1.0 - coefficients.stable)[trained | dropped].sum())
+        # log π_θ/π_reference estimates the divergence only where the policy itself chose the token.
+        sampled = _sampled(batch)
         if batch.reference_logp is not None:
-            # log π_θ/π_reference estimates the divergence only where the policy itself chose the token.
-            sampled = mask & ~batch.is_demonstration[:, None]
-            if batch.prefix_mask is not None:
-                sampled = sampled & ~batch.prefix_mask
             self.sampled_tokens += int(sampled.sum())
             self.kl_reference += float((policy.logp.detach() - batch.reference_logp)[sampled].sum())
+        if batch.behavior_logp is not None and batch.sampler_logp is not None:
+            difference = (batch.sampler_logp - batch.behavior_logp)[sampled]
+            self.compared_tokens += int(sampled.sum())
+            self.sampler_difference += float(difference.abs().sum())
+            self.kl_sampler += float(difference.sum())
 
     def metrics(self) -> dict[str, Any]:
         """Return the metrics of a rollout batch; what there is nothing to measure of is None or left out.
 
         train/loss and train/loss/<term> are means over the updates of what other libraries call the loss;
         train/loss_surrogate is what was backpropagated through the policy, and means nothing but 'finite'.
+        policy/sampler_difference is the mean |log π_sampler − log π| of the sampled tokens, π the policy that
+        they were sampled from as the trainer computes it; policy/kl_sampler is the same without the bars, an
+        estimate of KL(π_sampler‖π).
         """
         found = {
             "train/loss": share(math.fsum(self.losses.values()), self.updates),
@@ -173,7 +124,16 @@ class UpdateReport:
         }
         if self.sampled_tokens:
             found["policy/kl_reference"] = share(self.kl_reference, self.sampled_tokens)
+        if self.compared_tokens:
+            found["policy/sampler_difference"] = share(self.sampler_difference, self.compared_tokens)
+            found["policy/kl_sampler"] = share(self.kl_sampler, self.compared_tokens)
         return found | (self.critic.metrics() if self.critic.updates else {})
+
+
+def _sampled(batch: TokenBatch) -> Tensor:
+    """Return which tokens the policy itself chose."""
+    sampled = batch.response_mask & ~batch.is_demonstration[:, None]
+    return sampled if batch.prefix_mask is None else sampled & ~batch.prefix_mask
 
 
 def _add_numbers(report: object, other: object) -> None:

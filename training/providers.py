@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,8 +11,10 @@ from torch import Tensor
 
 from core import Algorithm, Curriculum, check_provided
 from training.engine import Engine
+from training.packing import own_micro_batches, shortest
 from training.policy import ScoringPolicy, TokenScores
-from training.responses import ModelInputs, Response, collate, micro_batches
+from training.ranks import Ranks
+from training.responses import ModelInputs, Response, collate
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,11 @@ class Models:
     policy: Engine[TokenScores]
     critic: Engine[Tensor] | None = None
     reference: ScoringPolicy | None = None
+
+    @property
+    def ranks(self) -> Ranks:
+        """The processes that train together."""
+        return self.policy.ranks
 
 
 def needed(algorithm: Algorithm | Curriculum) -> frozenset[str]:
@@ -56,35 +64,39 @@ def check_providers(models: Models, algorithm: Algorithm) -> None:
 
 
 def forward_rows(
-    score: Callable[[ModelInputs], Iterable[Tensor]],
-    rows: Sequence[Response],
-    micro_batch_tokens: int,
-    device: torch.device,
+    score: Callable[[ModelInputs], Iterable[Tensor]], rows: Sequence[Response], models: Models
 ) -> list[Tensor]:
-    """Return each tensor that `score` gives, of all rows in their order; 0 where there is no token."""
+    """Return each tensor that `score` gives, of all rows in their order; 0 where there is no token.
+
+    Every rank scores its share of the rows and is told the others'.
+    """
+    device = models.policy.device
+    mine: list[tuple[list[int], list[Tensor]]] = []
+    for index in own_micro_batches(rows, models.policy.config.micro_batch_tokens, models.ranks):
+        inputs = collate([rows[i] for i in index or [shortest(rows)]], device)
+        with torch.no_grad():
+            parts = [torch.where(inputs.response_mask, part, 0.0) for part in score(inputs)]
+        if index:
+            mine.append((index, [part.cpu() for part in parts]))
     width = max(len(row.tokens) for row in rows)
     found: list[Tensor] = []
-    for index in micro_batches(rows, micro_batch_tokens):
-        inputs = collate([rows[i] for i in index], device)
-        with torch.no_grad():
-            parts = list(score(inputs))
-        found = found or [part.new_zeros(len(rows), width) for part in parts]
+    for index, parts in itertools.chain.from_iterable(models.ranks.gather(mine)):
+        found = found or [part.new_zeros(len(rows), width, device=device) for part in parts]
         for whole, part in zip(found, parts, strict=True):
-            whole[index, : part.shape[1]] = torch.where(inputs.response_mask, part, 0.0)
+            whole[index, : part.shape[1]] = part.to(device)
     return found
 
 
 def policy_scores(models: Models, rows: Sequence[Response]) -> TokenScores:
     """Return log-probs and entropies of all rows under the policy as it is now."""
-    engine = models.policy
-    return TokenScores(*forward_rows(engine.score, rows, engine.config.micro_batch_tokens, engine.device))
+    return TokenScores(*forward_rows(models.policy.score, rows, models))
 
 
 def _values(models: Models, rows: Sequence[Response]) -> dict[str, Tensor]:
-    critic, budget = models.critic, models.policy.config.micro_batch_tokens
+    critic = models.critic
     if critic is None:
         return {}
-    (value,) = forward_rows(lambda inputs: [critic.score(inputs)], rows, budget, models.policy.device)
+    (value,) = forward_rows(lambda inputs: [critic.score(inputs)], rows, models)
     return {"value": value}
 
 
@@ -119,10 +131,9 @@ def provide(
         logp, entropy = policy_scores(models, rows)
         fields = {"behavior_logp": logp, "current_logp": logp, "current_entropy": entropy}
         found |= {name: fields[name] for name in wanted}
-    budget, device = models.policy.config.micro_batch_tokens, models.policy.device
     reference = models.reference
     if "reference_logp" in needs and reference is not None:
-        (found["reference_logp"],) = forward_rows(lambda inputs: reference(inputs)[:1], rows, budget, device)
+        (found["reference_logp"],) = forward_rows(lambda inputs: reference(inputs)[:1], rows, models)
     if "value" in needs and "value" not in sampled:
         found |= _values(models, rows)
     return found

@@ -1,4 +1,4 @@
-"""Responses of a step, and how they become tensors and micro-batches."""
+"""Responses of a step, and how they become tensors."""
 
 from __future__ import annotations
 
@@ -108,20 +108,3 @@ def _greedy_rewards(rows: Sequence[Response], device: torch.device) -> Tensor | 
     if len(rewards) < len(rows):
         return None
     return torch.tensor(rewards, dtype=torch.float64, device=device)
-
-
-def micro_batches(rows: Sequence[Response], budget: int) -> list[list[int]]:
-    """Return row indices packed so that rows × (longest prompt + longest response) is at most `budget`.
-
-    Rows of like length share a micro-batch. A row longer than the budget gets one of its own.
-    """
-    packed: list[list[int]] = []
-    prompt = response = 0
-    for index in sorted(range(len(rows)), key=lambda i: (-len(rows[i]), i)):
-        prompt, response = max(prompt, len(rows[index].prompt)), max(response, len(rows[index].tokens))
-        if packed and (len(packed[-1]) + 1) * (prompt + response) <= budget:
-            packed[-1].append(index)
-        else:
-            packed.append([index])
-            prompt, response = len(rows[index].prompt), len(rows[index].tokens)
-    return packed

@@ -1,4 +1,7 @@
-"""One optimizer step: plan over all its rows, then coefficients and gradients micro-batch by micro-batch."""
+"""One optimizer step: plan over all its rows, then coefficients and gradients micro-batch by micro-batch.
+
+Every rank plans the whole step, from the same rows, and backpropagates its share of them.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,10 @@ from core import Algorithm, Coefficients, PolicyTokens, StepPlan, TokenBatch, su
 from core.types import State
 from training.engine import Engine
 from training.metrics import UpdateReport
+from training.packing import own_micro_batches, shortest
 from training.providers import Models
-from training.responses import Response, collate, micro_batches
+from training.responses import Response, collate
+from training.row_use import RowUse, row_uses
 
 
 class NotFiniteError(ArithmeticError):
@@ -37,10 +42,11 @@ class Rates:
 
 
 class Updated(NamedTuple):
-    """What one optimizer step did, and what the algorithm's stateful parts remember after it."""
+    """What one optimizer step did, what stateful parts remember after it, and what became of each row."""
 
     report: UpdateReport
     memory: Mapping[str, State]
+    uses: Sequence[RowUse]
 
 
 class _MicroBatch(NamedTuple):
@@ -62,7 +68,7 @@ def update(
         algorithm: The estimator.
         step: All rows of the step, those that no term selects included, with what its plan needs. Without
             `behavior_logp` the policy is the one that the rollouts were sampled from.
-        rows: The same rows, for the models.
+        rows: The same rows, for the models; every rank is given all of them.
         rates: Learning rates.
 
     Raises:
@@ -72,20 +78,41 @@ def update(
     report = UpdateReport(updates=1)
     report.count_plan(plan, step)
     active = _active_rows(plan, rows)
-    packed = micro_batches([rows[i] for i in active], models.policy.config.micro_batch_tokens)
+    trained = [rows[i] for i in active]
+    own = UpdateReport()
+    packed = own_micro_batches(trained, models.policy.config.micro_batch_tokens, models.ranks)
     for position, chosen in enumerate(packed):
+        last = position == len(packed) - 1
+        if not chosen:
+            _keep_in_step(models, algorithm.needs, trained, rates, last=last)
+            continue
         mine = [active[i] for i in chosen]
         index = torch.tensor(mine, device=models.policy.device)
-        last = position == len(packed) - 1
         part = _MicroBatch(plan.rows(index), step.rows(index), [rows[i] for i in mine], last)
-        report.add(_backward(models, algorithm.needs, part, trains_policy=rates.policy is not None))
-    trained = [rows[i] for i in active]
+        own.add(_backward(models, algorithm.needs, part, trains_policy=rates.policy is not None))
+    for each in models.ranks.gather(own):
+        report.add(each)
     if rates.policy is not None:
         report.gradient_norm, report.skipped = _take_step("", models.policy, rates.policy, trained)
     if models.critic is not None and "value" in algorithm.needs:
         report.critic.updates = 1
         report.critic.gradient_norm, _ = _take_step("critic's ", models.critic, rates.critic, trained)
-    return Updated(report, plan.memory)
+    return Updated(report, plan.memory, row_uses(plan, rows, set(active)))
+
+
+def _keep_in_step(
+    models: Models, needs: frozenset[str], rows: Sequence[Response], rates: Rates, *, last: bool
+) -> None:
+    """Backpropagate zeros: other ranks have one more micro-batch, and reduce gradients with it."""
+    inputs = collate([rows[shortest(rows)]], models.policy.device)
+    # Both forwards, then both backwards, as on the other ranks: shards are gathered in one order on all.
+    with torch.set_grad_enabled(rates.policy is not None):
+        scores = models.policy.score(inputs, entropy_gradient="entropy" in needs)
+    value = models.critic.score(inputs) if models.critic is not None and "value" in needs else None
+    if rates.policy is not None:
+        models.policy.backward(0.0 * scores.logp.sum(), last=last)
+    if models.critic is not None and value is not None:
+        models.critic.backward(0.0 * value.sum(), last=last)
 
 
 def _active_rows(plan: StepPlan, rows: Sequence[Response]) -> list[int]:
@@ -94,7 +121,7 @@ def _active_rows(plan: StepPlan, rows: Sequence[Response]) -> list[int]:
     The optimizer's step is taken either way: Adam's moments and weight decay act on a zero gradient too.
     """
     active = [int(i) for i in torch.nonzero(~plan.idle()).flatten()]
-    return active or [min(range(len(rows)), key=lambda i: len(rows[i]))]
+    return active or [shortest(rows)]
 
 
 def _score(models: Models, needs: frozenset[str], part: _MicroBatch, *, trains_policy: bool) -> PolicyTokens:
