@@ -1,135 +1,185 @@
-"""Ask a policy in memory every question of the suites, and grade what it answers."""
+"""Ask a policy every question of the suites, and grade its answers; an evaluation that was killed goes on."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from lm_eval.evaluator import evaluate as run_tasks
-
+from evaluation import samples
+from evaluation.asking import Batch, batches, make_prompts
 from evaluation.config import EvalConfig
-from evaluation.grading import Grade, Grader
-from evaluation.language_model import Policy, PolicyModel
-from evaluation.records import EvalResult, Sample, SuiteInfo
-from evaluation.suites import Suite, contained, load_suites
+from evaluation.graded import graded
+from evaluation.grading import Grader, grader_version
+from evaluation.policy import Policy
+from evaluation.records import Evaluation, SuiteInfo, read_header, write_header
+from evaluation.samples import Sample, append_samples, resume_samples
+from evaluation.suites import suites_of
+from evaluation.tally import Tally
 
-logger = logging.getLogger(__name__)
 
-# As lm-eval names it: metric, then filter of evaluation/tasks/_base.yaml.
-AVG_AT_K = "avg_at_k"
-AVG_AT_K_KEY = f"{AVG_AT_K},all"
+class Progress(NamedTuple):
+    """How far an evaluation is.
 
-Grades = dict[tuple[str, str], list[Grade]]
+    Args:
+        suite: That is being asked.
+        samples: Answers sampled and graded, those of an earlier process included.
+        of: Answers in all.
+        questions: Questions with at least one answer.
+        correct: Share of the graded answers that are correct.
+    """
+
+    suite: str
+    samples: int
+    of: int
+    questions: int
+    correct: float
+
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked.
+
+    Args:
+        protocol: Suites, and how answers are sampled.
+        seed: Of the sampling.
+        data: Folder of the suites' files; None takes each task's own data set.
+    """
+
+    protocol: EvalConfig
+    seed: int
+    data: Path | None = None
 
 
 def evaluate(
     policy: Policy,
-    config: EvalConfig,
+    request: Request,
     grader: Grader,
-    *,
-    seed: int,
-    data: Path | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
-) -> EvalResult:
-    """Return every answer of a policy, graded.
+    directory: Path,
+    on_progress: OnProgress | None = None,
+) -> Evaluation:
+    """Write every answer of a policy, graded, into a folder, and return what it came to.
 
-    The result depends on the policy, the protocol and the seed; a suite's part of it does not
-    depend on the other suites. Global random states are not touched.
+    The answers depend on the policy, the protocol and the seed; those to a suite do not depend on the other
+    suites. Batches that an earlier process left in the folder are kept. Global random states are not touched.
 
     Args:
         policy: What is evaluated; an exception in it fails the evaluation.
-        config: The protocol.
+        request: What is asked.
         grader: An exception in it is the outcome "error" of one answer.
-        seed: Of the sampling.
-        data: Folder of the suites' files.
-        on_progress: Called with (answers sampled, answers to sample) after each batch.
+        directory: For eval.json and samples.jsonl.
+        on_progress: Called after each batch.
+
+    Raises:
+        ValueError: The suites cannot be asked, or the folder holds another evaluation.
     """
-    suites = load_suites(config.suites, data)
-    model = PolicyModel(policy, config, seed, on_progress)
-    grades: Grades = {}
-    for suite in suites:
-        suite.task.set_config("repeats", config.samples)
-        suite.task.set_config("process_results", _scorer(grader, grades, suite.name))
-    with contained():
-        # Not simple_evaluate: it seeds every global generator and lists the machine's packages.
-        output = run_tasks(
-            model,
-            {"tasks": {suite.name: suite.task for suite in suites}},
-            limit=config.limit,
-            bootstrap_iters=0,
-            apply_chat_template=True,
-            fewshot_as_multiturn=True,
+    config, seed = request.protocol, request.seed
+    suites = suites_of(config, request.data)
+    prompts = {suite.name: make_prompts(suite, policy.render, config.limit) for suite in suites}
+    infos = {
+        suite.name: SuiteInfo(
+            suite.version,
+            len(prompts[suite.name]),
+            config.samples_of(suite.name),
+            suite.split,
+            suite.sha256,
+            suite.unlisted,
         )
-    samples: list[Sample] = []
-    for suite in suites:
-        samples += _samples(suite, output["samples"][suite.name], model, grades)
-    infos = {suite.name: _info(suite, output) for suite in suites}
-    return EvalResult(seed, config, infos, tuple(samples))
+        for suite in suites
+    }
+    header = Evaluation(seed, config, infos, dict(policy.identity), grader_version())
+    _take_over(directory, header)
+
+    def plan() -> Iterator[Batch]:
+        for suite in suites:
+            yield from batches(suite, prompts[suite.name], config, seed)
+
+    run = _Run(policy, config, grader, directory / samples.FILE, on_progress)
+    run.tallies = {name: Tally() for name in infos}
+    run.total = sum(info.questions * info.samples for info in infos.values())
+    run.go_on(plan)
+    return header.finish(directory, run.tallies)
 
 
-def _scorer(grader: Grader, grades: Grades, suite: str) -> Callable[..., dict[str, float]]:
-    """Return lm-eval's `process_results` of one suite; a closure, as lm-eval deep-copies the rest."""
-
-    def score(doc: dict[str, Any], results: list[list[str]]) -> dict[str, float]:
-        (responses,) = results
-        graded = grades[suite, doc["id"]] = grade_responses(grader, responses, doc["gold"])
-        verdicts = [grade.correct for grade in graded if grade.outcome != "error"]
-        return {AVG_AT_K: sum(verdicts) / len(verdicts)} if verdicts else {}
-
-    return score
-
-
-def grade_responses(grader: Grader, responses: Sequence[str], gold: str | Sequence[str]) -> list[Grade]:
-    """Return one grade a response; an answer that breaks the grader costs no other its grade."""
-    try:
-        return grader.grade_all([(response, gold) for response in responses])
-    except Exception:  # noqa: BLE001
-        return [_grade_alone(grader, response, gold) for response in responses]
-
-
-def _grade_alone(grader: Grader, response: str, gold: str | Sequence[str]) -> Grade:
-    try:
-        return grader.grade(response, gold)
-    except Exception as error:
-        logger.exception("grading failed; the answer's outcome is 'error'")
-        return Grade("error", None, f"raised:{type(error).__name__}", 0.0)
+def _take_over(directory: Path, header: Evaluation) -> None:
+    """Go on with what is in a folder if it is the same evaluation."""
+    directory.mkdir(parents=True, exist_ok=True)
+    there = read_header(directory)
+    if there is None:
+        (directory / samples.FILE).unlink(missing_ok=True)
+        write_header(directory, header)
+        return
+    differing = [
+        name
+        for name in ("seed", "protocol", "suites", "policy", "grader")
+        if getattr(there.asked, name) != getattr(header, name)
+    ]
+    if differing:
+        raise ValueError(
+            f"{directory} holds another evaluation, which differs in {', '.join(differing)}; choose another "
+            "folder, or remove this one"
+        )
 
 
-def _samples(
-    suite: Suite, logged: Sequence[dict[str, Any]], model: PolicyModel, grades: Grades
-) -> list[Sample]:
-    samples = []
-    for entry in logged:
-        question = entry["doc"]["id"]
-        prompt = hashlib.sha256(entry["arguments"][0][0].encode()).hexdigest()
-        generations = model.generations[suite.name, entry["doc_id"]]
-        pairs = zip(generations, grades[suite.name, question], strict=True)
-        samples += [
-            Sample(
-                suite=suite.name,
-                question=question,
-                sample=index,
-                prompt_sha256=prompt,
-                response=generated.text,
-                extracted=grade.answer,
-                outcome=grade.outcome,
-                tokens=generated.tokens,
-                truncated=generated.truncated,
-                seconds=grade.seconds,
+@dataclass
+class _Run:
+    """Batches on their way from the policy through the grader into the file."""
+
+    policy: Policy
+    config: EvalConfig
+    grader: Grader
+    path: Path
+    on_progress: OnProgress | None
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    total: int = 0
+
+    def go_on(self, plan: Callable[[], Iterator[Batch]]) -> None:
+        """Sample what is missing; a batch is graded while the next one is sampled."""
+        kept = 0
+        for found in resume_samples(self.path, (batch.keys for batch in plan())):
+            self._count(found)
+            kept += 1
+        pending: Future[list[Sample]] | None = None
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                for batch in islice(plan(), kept, None):
+                    started = time.perf_counter()
+                    prompts = [prompt.text for prompt, _ in batch.draws]
+                    generated = self.policy.generate(prompts, self.config, batch.seed)
+                    seconds = (time.perf_counter() - started) / len(prompts)
+                    # Nothing is recorded twice, whatever happens while it is.
+                    last, pending = pending, None
+                    self._record(last)
+                    pending = pool.submit(graded, self.grader, batch, generated, seconds)
+            finally:
+                self._record(pending)
+
+    def _record(self, pending: Future[list[Sample]] | None) -> None:
+        if pending is not None:
+            found = pending.result()
+            append_samples(self.path, found)
+            self._count(found)
+
+    def _count(self, found: Sequence[Sample]) -> None:
+        for sample in found:
+            self.tallies[sample.suite].add(sample)
+        if self.on_progress:
+            every = self.tallies.values()
+            verdicts = sum(each.graded.total() for each in every)
+            self.on_progress(
+                Progress(
+                    suite=found[-1].suite,
+                    samples=sum(each.samples for each in every),
+                    of=self.total,
+                    questions=sum(len(each.graded) for each in every),
+                    correct=sum(each.correct.total() for each in every) / verdicts if verdicts else math.nan,
+                )
             )
-            for index, (generated, grade) in enumerate(pairs)
-        ]
-    return samples
-
-
-def _info(suite: Suite, output: dict[str, Any]) -> SuiteInfo:
-    return SuiteInfo(
-        version=suite.version,
-        questions=len(output["samples"][suite.name]),
-        split=suite.split,
-        sha256=suite.sha256,
-        avg_at_k=output["results"][suite.name].get(AVG_AT_K_KEY),
-    )

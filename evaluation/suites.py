@@ -6,25 +6,23 @@ A new suite is a YAML file that includes `_base.yaml`, and its questions in a js
 from __future__ import annotations
 
 import difflib
-import hashlib
 import logging
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import datasets
 import lm_eval.api.task
-import pyarrow as pa
-from lm_eval.api.filter import Filter
 from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
-from evaluation.suite_data import read_suite_file
+from evaluation.config import EvalConfig
+from evaluation.editions import content_sha256, unlisted
+from evaluation.suite_data import Question
+from evaluation.task_functions import TASKS, source
 
-TASKS = Path(__file__).with_name("tasks")
 SPLITS = ("in_distribution", "out_of_distribution")
 
 
@@ -36,7 +34,9 @@ class Suite:
         name: Of the task.
         version: Of the task file.
         split: One of `SPLITS` where the suite belongs to one side of a table, else None.
-        sha256: Of the file of questions.
+        sha256: Of the questions as they are asked.
+        unlisted: How many of them the task was not written for.
+        questions: All of them.
         task: lm-eval's task.
     """
 
@@ -44,56 +44,39 @@ class Suite:
     version: str
     split: str | None
     sha256: str
+    unlisted: int
+    questions: tuple[Question, ...]
     task: Any
-
-
-class KeepAll(Filter):  # type: ignore[misc]
-    """Give every sampled answer to the scoring; lm-eval's own default keeps the first alone."""
-
-    def apply(self, resps: Iterable[Any], docs: Sequence[Any]) -> list[Any]:  # noqa: ARG002
-        """Return the answers as they came."""
-        return list(resps)
-
-
-def documents(
-    *, file: str, gold: str = "answer", data: str | None = None, **_: object
-) -> dict[str, datasets.Dataset]:
-    """Return the questions that a task file names, as lm-eval's `custom_dataset`.
-
-    They are read into memory, without the on-disk cache of `datasets`: nothing is shared with
-    another process, nothing stale is found, and nothing is asked of a hub.
-
-    Args:
-        file: Name of the jsonl file, relative to `data`.
-        gold: Its column of answers; each row gets a copy of it named `gold`.
-        data: Folder of the files, given at run time.
-    """
-    path = _locate(file, data)
-    rows = [{**row, "gold": row[gold]} for row in read_suite_file(path, gold)]
-    try:
-        return {"test": datasets.Dataset.from_list(rows)}
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        raise ValueError(f"{path}: a column has values of several types: {error}") from error
 
 
 def suite_names(tasks: Path = TASKS) -> tuple[str, ...]:
     """Return the names of all suites in a folder of task files."""
-    return tuple(_manager(tasks, None).all_subtasks)
+    return tuple(_manager(tasks, {}).all_subtasks)
 
 
-def load_suites(names: Sequence[str], data: Path | None, tasks: Path = TASKS) -> list[Suite]:
+def load_suites(
+    names: Sequence[str],
+    data: Path | None,
+    tasks: Path = TASKS,
+    *,
+    option_seed: int | None = None,
+    changed_data: bool = False,
+) -> list[Suite]:
     """Return suites by name, with their questions read and checked; also a check before training.
 
     Args:
         names: Names of task files' tasks.
-        data: Folder of the files that the tasks name; None where they name absolute paths.
+        data: Folder of the files that the tasks name; None takes their data sets on the hub.
         tasks: Folder of the task files.
+        option_seed: Of the order of options in multiple choice; None keeps the data's.
+        changed_data: Let a file have other questions than the task was written for.
 
     Raises:
-        ValueError: A name is unknown or there twice, a task file is unusable, or a file of
-            questions is missing or holds a bad row.
+        ValueError: A name is unknown or there twice, a task file is unusable, or its questions are missing,
+            bad or not those it was written for.
     """
-    manager = _manager(tasks, data)
+    given = {"option_seed": option_seed, "changed_data": changed_data}
+    manager = _manager(tasks, given if data is None else {**given, "data": str(data.resolve())})
     known = manager.all_subtasks
     if not names:
         raise ValueError(f"no suite is named; there are {', '.join(known)}")
@@ -103,7 +86,25 @@ def load_suites(names: Sequence[str], data: Path | None, tasks: Path = TASKS) ->
         if name in names[:index]:
             raise ValueError(f"suite {name!r} is named twice")
     with contained():
-        return [_load(manager, name, data) for name in names]
+        return [_load(manager, name, {**given, "data": data}) for name in names]
+
+
+def suites_of(protocol: EvalConfig, data: Path | None) -> list[Suite]:
+    """Return the suites that a protocol asks, as it asks them; raise ValueError as `load_suites` does."""
+    return load_suites(
+        protocol.suites, data, option_seed=protocol.option_seed, changed_data=protocol.changed_data
+    )
+
+
+def count_questions(names: Sequence[str], data: Path | None, tasks: Path = TASKS) -> dict[str, int]:
+    """Return how many questions suites have; data are read for those alone whose number is not known."""
+    index = _manager(tasks, {}).task_index
+    counts = {}
+    for name in names:
+        settings = source(index[name].cfg.get("dataset_kwargs") or {}) if name in index else None
+        digests = settings.digests() if settings else None
+        counts[name] = len(digests) if digests else len(load_suites([name], data, tasks)[0].questions)
+    return counts
 
 
 @contextmanager
@@ -126,11 +127,10 @@ def contained() -> Iterator[None]:
         random.setstate(state)
 
 
-def _manager(tasks: Path, data: Path | None) -> TaskManager:
-    """Return lm-eval's index of the folder; the metadata reaches `documents` as arguments."""
-    metadata = {} if data is None else {"data": str(data.resolve())}
+def _manager(tasks: Path, given: Mapping[str, Any]) -> TaskManager:
+    """Return lm-eval's index of the folder; what is given reaches `documents` as arguments."""
     with contained():
-        manager = TaskManager(include_path=str(tasks), include_defaults=False, metadata=metadata)
+        manager = TaskManager(include_path=str(tasks), include_defaults=False, metadata=dict(given))
     indexed = {entry.yaml_path for entry in manager.task_index.values()}
     for path in sorted(tasks.rglob("*.yaml")):
         # lm-eval leaves out a file that it cannot read, or whose name is taken, without a word.
@@ -147,32 +147,29 @@ def _explain(path: Path) -> None:
     raise ValueError(f"{path}: its task {name!r} is missing or defined by another file too")
 
 
-def _load(manager: TaskManager, name: str, data: Path | None) -> Suite:
+def _load(manager: TaskManager, name: str, given: Mapping[str, Any]) -> Suite:
     entry = manager.task_index[name]
     config: Mapping[str, Any] = entry.cfg
     metadata = config.get("metadata") or {}
-    file = (config.get("dataset_kwargs") or {}).get("file")
-    if not file or not metadata.get("version"):
+    settings = config.get("dataset_kwargs") or {}
+    if not settings.get("file") or not metadata.get("version"):
         raise ValueError(f"{entry.yaml_path} must give dataset_kwargs.file and metadata.version")
     split = metadata.get("split")
     if split is not None and split not in SPLITS:
         raise ValueError(f"{entry.yaml_path}: metadata.split={split!r} must be one of {SPLITS}")
     if config.get("generation_kwargs") != {"until": []}:
         raise ValueError(f"{entry.yaml_path}: generation_kwargs belong to EvalConfig, not to a task")
-    sha256 = hashlib.sha256(_locate(file, data).read_bytes()).hexdigest()
-    task = manager.load([name])["tasks"][name]
-    return Suite(name, str(metadata["version"]), split, sha256, task)
-
-
-def _locate(file: str, data: str | Path | None) -> Path:
-    path = Path(data or "", file)
-    if not path.is_absolute():
-        if data is None:
-            raise ValueError(f"{file}: the folder of the suites' data (suite_data) is not given")
-        path = path.resolve()
-    if not path.is_file():
-        raise ValueError(f"{path}: no such file of questions")
-    return path
+    where = source({**settings, **given})
+    questions, digests = where.read(), where.digests()
+    return Suite(
+        name=name,
+        version=str(metadata["version"]),
+        split=split,
+        sha256=content_sha256(questions),
+        unlisted=0 if digests is None else unlisted(questions, digests),
+        questions=tuple(questions),
+        task=manager.load([name])["tasks"][name],
+    )
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

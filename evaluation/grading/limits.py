@@ -2,8 +2,9 @@
 
 import re
 
-# Longer boxes are not even rewritten.
+# Longer boxes are not even rewritten, and beyond the second not looked at.
 MAX_CHARACTERS = 600
+MAX_SCANNED = 20_000
 MAX_DEPTH = 8
 MAX_CELLS = 64
 
@@ -15,6 +16,13 @@ _TOO_LARGE = (
     ("factorial", re.compile(r"\d{4}[\s)}]*!|!\s*[)}]*\s*!|(?:binom|Gamma)\W*\d{4}")),
     ("series", re.compile(r"\\(?:sum|prod|int|lim|det)(?![a-z])")),
 )
+_CODE = re.compile(
+    r"__|(?<!\\)\blambda\b\s*[:\w]|\b(?:eval|exec|open|getattr|import|compile|system)\b\s*\}?\s*\("
+)
+# Its closed form is known whatever its bounds.
+_POLYNOMIAL_SUM = re.compile(
+    r"\\sum_\{([a-z])=\d{1,12}\}\^\{?(\d{1,12}|[a-zA-Z])\}?\s*([\w\s+()-]|\^\{?\d\}?)+"
+)
 
 
 def exceeded_limit(answer: str) -> str | None:
@@ -23,7 +31,14 @@ def exceeded_limit(answer: str) -> str | None:
         return "depth"
     if answer.count(",") + answer.count("&") + answer.count(r"\\") > MAX_CELLS:
         return "cells"
+    if _POLYNOMIAL_SUM.fullmatch(answer):
+        return None
     return next((name for name, pattern in _TOO_LARGE if pattern.search(answer)), None)
+
+
+def is_code(answer: str) -> bool:
+    """Return whether an answer as given looks like a program, which is never read."""
+    return _CODE.search(answer) is not None
 
 
 def _depth(text: str) -> int:

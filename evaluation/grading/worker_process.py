@@ -9,15 +9,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-SCRIPT = Path(__file__).with_name("grade_worker.py")
+from evaluation.grading.outcomes import Verdict
+
+ROOT = Path(__file__).parents[2]
+MODULE = "evaluation.grading.worker"
 START_LIMIT = 120.0
 # The worker ends an overdue grade itself; beyond this it is taken to be stuck and killed from here.
 GRACE = 1.0
-
-Outcome = Literal["correct", "wrong", "unparseable", "timeout", "error"]
-Reply = tuple[Outcome, str | None, str]
 
 
 class WorkerProcess:
@@ -27,7 +27,7 @@ class WorkerProcess:
     and leads its own session, so that Ctrl-C reaches only the caller. Not shared across `os.fork`.
     """
 
-    def __init__(self, settings: dict[str, float]) -> None:
+    def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -36,7 +36,7 @@ class WorkerProcess:
         """Return the process id, or None while none runs."""
         return self._process.pid if self._process else None
 
-    def ask(self, request: dict[str, object]) -> Reply:
+    def ask(self, request: dict[str, object]) -> Verdict:
         """Return (outcome, answer found outside a box, how decided) for one request.
 
         A worker that dies for another reason than its own limits is replaced and asked again once.
@@ -49,11 +49,11 @@ class WorkerProcess:
                 self.stop()
             except TimeoutError:
                 self.stop()
-                return "timeout", None, "stuck"
+                return Verdict("timeout", None, "stuck")
             except BaseException:
                 self.stop()  # an interrupted exchange would leave its reply to the next one
                 raise
-        return "error", None, "worker_died"
+        return Verdict("error", None, "worker_died")
 
     def stop(self) -> None:
         """Kill the worker and its child, if any run."""
@@ -64,7 +64,7 @@ class WorkerProcess:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
-    def _exchange(self, line: bytes) -> Reply:
+    def _exchange(self, line: bytes) -> Verdict:
         process = self._process or self._start()
         assert process.stdin is not None
         process.stdin.write(line)
@@ -74,21 +74,21 @@ class WorkerProcess:
     def _start(self) -> subprocess.Popen[bytes]:
         settings = json.dumps({**self._settings, "parent": os.getpid()})
         process = self._process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", str(SCRIPT), settings],
+            [sys.executable, "-P", "-W", "ignore", "-m", MODULE, settings],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONHASHSEED": "0"},  # sympy's order of symbols depends on it
+            env=_environment(),
             start_new_session=True,
         )
         try:
             self._read(process, START_LIMIT)
         except (EOFError, TimeoutError) as error:
             self.stop()
-            raise RuntimeError(f"the grading worker {SCRIPT} did not start") from error
+            raise RuntimeError(f"the grading worker {MODULE} did not start") from error
         return process
 
     @staticmethod
-    def _read(process: subprocess.Popen[bytes], seconds: float) -> Reply:
+    def _read(process: subprocess.Popen[bytes], seconds: float) -> Verdict:
         assert process.stdout is not None
         deadline = time.monotonic() + seconds
         poll = select.poll()
@@ -98,5 +98,10 @@ class WorkerProcess:
         reply = process.stdout.readline()
         if not reply.endswith(b"\n"):
             raise EOFError
-        outcome, answer, how = json.loads(reply)
-        return outcome, answer, how
+        return Verdict(*json.loads(reply))
+
+
+def _environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    # sympy's order of symbols depends on the hash seed.
+    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": path}

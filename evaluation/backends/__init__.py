@@ -1,0 +1,1 @@
+"""Models that are loaded to be evaluated, through lm-eval's own classes."""

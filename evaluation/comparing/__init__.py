@@ -1,0 +1,1 @@
+"""Evaluations compared with each other, from their records alone."""

@@ -1,0 +1,1 @@
+"""Statistics of published evaluation: scores, intervals, comparisons and the planning of studies."""
