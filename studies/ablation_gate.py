@@ -1,4 +1,7 @@
-"""How the gate γ between imitation and reinforcement changes what HPT learns (Lv et al., 2025, table 6)."""
+"""How the gate γ between imitation and reinforcement changes what HPT learns (Lv et al., 2025, table 6).
+
+The paper's is at `--scale qwen2.5-math-1.5b`.
+"""
 
 from studies.study import Arm, Study, grid
 
@@ -13,4 +16,6 @@ STUDY = Study(
     ),
     seeds=(0, 1, 2),
     baseline="grpo",
+    sections=("scores", "differences", "published", "dynamics"),
+    published="table6",
 )

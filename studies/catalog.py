@@ -21,11 +21,17 @@ if TYPE_CHECKING:  # both import torch, which naming a scale or printing help mu
 PROJECT = Path(__file__).resolve().parents[1]
 
 STUDIES: dict[str, str] = {
-    "ablation_gate": "studies.ablation_gate",
+    name: f"studies.{name}"
+    for name in (
+        *("main_table", "model_families", "exclusive_solves", "ablation_offpolicy", "ablation_gate"),
+        *("pass_at_k", "question_dynamics", "training_dynamics", "ablation_components"),
+        *("ablation_budget", "noise_floor", "learning_rates"),
+    )
 }
 
 SCALES: dict[str, str] = {
     "tiny": "studies.scales.tiny_scale:TINY",
+    "tiny-llama": "studies.scales.tiny_scale:TINY_LLAMA",
     "qwen2.5-math-1.5b": "studies.scales.paper:QWEN_MATH_1_5B",
     "qwen2.5-math-7b": "studies.scales.paper:QWEN_MATH_7B",
     "llama-3.1-8b": "studies.scales.paper:LLAMA_8B",

@@ -24,8 +24,9 @@ class Command:
         tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME_OR_FILE", help_behavior_hint="")
     ] = ""
     """Name of a study (see --list), or path of a Python file that defines STUDY."""
-    scale: str = "tiny"
-    """Name of a scale (see --list), or path of a Python file that defines SCALE."""
+    scale: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME_OR_FILE")] = ()
+    """Name of a scale (see --list), or path of a Python file that defines SCALE; the study's own (tiny) if
+    left out. May be repeated: every arm runs at each scale."""
     seeds: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")] = None
     """Run seeds 0 to N-1 instead of the study's own."""
     workers: int = 1
@@ -39,8 +40,17 @@ class Command:
     its parts ('hpt.reinforce.mask=ClipMask(0.2)', hpt.reinforce.rows.gate.threshold=0.25),
     or add a term ('hpt.kl=KlPenalty(0.01, Rollouts(), TokenMean())').
     A * matches any names: 'hpt.*.gate=...' sets the gate wherever it stands. May be repeated."""
+    despite_audit: Annotated[tuple[str, ...], tyro.conf.arg(metavar="FAULT ...", help_behavior_hint="")] = ()
+    """Run though the gradient audit of the study's engine found these faults (dropped_micro_batches);
+    the tables carry a warning."""
     results: Path = Path("results")
     """Folder for results; the study's own folder lies in it."""
+    from_records: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Make the tables and figures again from the runs in this study folder; nothing is trained."""
+    mirror: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="NAME", help_behavior_hint="")
+    ] = ()
+    """Mirror metrics while runs go on: tensorboard or wandb; may be repeated. studies.mirror has more."""
     list: bool = False
     """Show studies, scales, algorithms and parts."""
 
@@ -51,13 +61,19 @@ class Command:
 
     def again(self) -> str:
         """Return the command line that says the same."""
-        words = ["python", "-m", "studies.run", self.study, "--scale", self.scale]
+        words = ["python", "-m", "studies.run", self.study]
+        for scale in self.scale:
+            words += ["--scale", scale]
         if self.seeds is not None:
             words += ["--seeds", str(self.seeds)]
         if self.workers != 1:
             words += ["--workers", str(self.workers)]
         for change in self.changes:
             words += ["--set", change]
+        if self.despite_audit:
+            words += ["--despite-audit", *self.despite_audit]
+        for name in self.mirror:
+            words += ["--mirror", name]
         if self.results != Path("results"):
             words += ["--results", str(self.results)]
         return shlex.join(words)

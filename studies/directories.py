@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from evaluation.records import read_eval
+from evaluation.records import read_evaluation
 from studies.catalog import UsageError
 from training.run_dir import Phase, RunDirectory
 
@@ -72,6 +72,13 @@ def write_failed(directory: Path, reason: str) -> None:
     RunDirectory(directory).write_status("failed", status.phase, status.step, status.steps, reason)
 
 
+def keep_reason(directory: Path, reason: str) -> None:
+    """Record that a run failed, unless the run itself has said why."""
+    status = read_status(directory)
+    if status is None or status.state != "failed":
+        write_failed(directory, reason)
+
+
 def reopen(directory: Path) -> None:
     """Take back that a run failed: it is tried again, and what it says from here on is news."""
     status = read_status(directory)
@@ -85,14 +92,13 @@ def mean_score(directory: Path) -> float:
     Raises:
         ValueError: eval.json is missing or damaged, or no answer in it has a verdict.
     """
-    path = directory / "eval.json"
     try:
-        result = read_eval(path)
+        result = read_evaluation(directory)
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
-    scores = [score for suite in result.suites if (score := result.avg_at_k(suite)) is not None]
+        raise ValueError(f"{directory}/eval.json cannot be read: {error}") from error
+    scores = [info.avg_at_k for info in result.suites.values() if info.avg_at_k is not None]
     if not scores:
-        raise ValueError(f"{path} holds no graded answer")
+        raise ValueError(f"{directory} holds no graded answer")
     return fmean(scores)
 
 

@@ -12,28 +12,36 @@ from pathlib import Path
 
 import torch
 
+from core.prompts import Tokenizer
 from evaluation.config import EvalConfig
 from evaluation.grading import Grader, GraderConfig
-from evaluation.language_model import Generated, Policy
-from evaluation.records import write_eval
-from evaluation.runner import evaluate
+from evaluation.policy import Policy
+from evaluation.runner import Request, evaluate
 from studies.catalog import PROJECT
 from studies.configuring.parts import build_algorithm
 from studies.directories import write_failed
+from studies.planning.architecture import read_architecture
+from studies.planning.step_flops import StepFlops
 from studies.provenance import provenance
 from studies.record import RunConfig, to_json
-from training.answers import Verdict, response_text
+from studies.sampling import PolicyUnderTest, make_sampler
+from studies.validation import validation_directory
+from training.answers import Verdict
 from training.config import TrainConfig
 from training.critic import load_critic
 from training.data import load_questions
 from training.engine import Engine
+from training.leading import Samples, on_first
 from training.learner import Learner
+from training.live_policy import FixedPolicy, TrainedPolicy
 from training.loop import Trainer, TrainJob
-from training.policy import ScoringPolicy, load_model, load_reference, load_tokenizer
-from training.prompts import CausalLM, Tokenizer, encode, render_prompt
+from training.memory import free_memory
+from training.policy import ScoringPolicy, TokenScores, load_model, load_reference, load_tokenizer
 from training.providers import needed
-from training.rollout import Sampling, TransformersSampler
+from training.ranks import Ranks, join_ranks
+from training.rollout import Sampler
 from training.run_dir import RunDirectory
+from training.tokens import CausalLM
 
 
 @cache
@@ -49,106 +57,125 @@ def reward(pairs: Sequence[tuple[str, str | tuple[str, ...]]]) -> list[Verdict]:
     return [Verdict(float(grade.correct), grade.outcome) for grade in grader().grade_all(pairs)]
 
 
-@dataclass(frozen=True)
-class PolicyUnderTest:
-    """A policy in memory, as evaluation asks it."""
-
-    sampler: TransformersSampler
-    tokenizer: Tokenizer
-    template: str | None
-
-    def render(self, problem: str) -> str:
-        """Return the prompt of a problem, made as in training."""
-        return render_prompt(self.tokenizer, [{"role": "user", "content": problem}], self.template)
-
-    def generate(self, prompts: Sequence[str], settings: EvalConfig, seed: int) -> list[Generated]:
-        """Return one answer to each prompt."""
-        sampling = Sampling(
-            settings.temperature, settings.top_p, settings.max_response_tokens, settings.batch_size
-        )
-        ids = [encode(self.tokenizer, prompt) for prompt in prompts]
-        return [
-            Generated(response_text(self.tokenizer, sampled.tokens), len(sampled.tokens), sampled.truncated)
-            for sampled in self.sampler.sample(ids, sampling, seed)
-        ]
-
-
 def local_path(source: str) -> str:
     """Return where a file of the project lies; names on the hub and absolute paths stay as they are."""
     return str(PROJECT / source) if (PROJECT / source).exists() else source
 
 
 def execute(run: RunConfig, directory: Path) -> None:
-    """Train and evaluate one run in this process, going on from its last checkpoint if it has one.
+    """Train and evaluate one run, going on from its last checkpoint if it has one.
+
+    A launcher that started this process with others has all of them work on the run; each of them calls this.
 
     Args:
         run: What to run.
-        directory: Its run directory, with config.json, metrics.jsonl, eval.json and status.json.
+        directory: Its run directory, with config.json, metrics.jsonl, eval.json, samples.jsonl, status.json.
 
     Raises:
         Exception: Whatever ended the run; status.json then says "failed" and why.
     """
-    records = RunDirectory(directory)
-    records.write_config(to_json(run), provenance())
-    steps = run.train.steps if run.algorithm is not None else 0
+    ranks = join_ranks()
+    records = RunDirectory(directory, writes=ranks.first)
+    records.write_config(to_json(run), provenance() | {"ranks": ranks.size})
     try:
         if run.threads is not None:
             torch.set_num_threads(run.threads)
-        _execute(run, records, steps)
+        steps = _execute(run, records, ranks)
     except Exception as error:
+        ranks.outlast_others()
         write_failed(directory, f"{type(error).__name__}: {error}")
         raise
+    finally:
+        # Engines are held by circles of references; the next run needs their memory.
+        free_memory()
     records.write_status("finished", "evaluate", steps, steps)
 
 
-def _execute(run: RunConfig, records: RunDirectory, steps: int) -> None:
-    policy = local_path(run.policy)
+def _execute(run: RunConfig, records: RunDirectory, ranks: Ranks) -> int:
+    """Train and evaluate; return the steps that were taken."""
+    policy, engine = local_path(run.policy), run.train.engine
     tokenizer = load_tokenizer(policy)
-    engine_config = run.train.engine
+    checkpointing = engine.gradient_checkpointing
     model = load_model(
-        policy, engine_config.precision, gradient_checkpointing=engine_config.gradient_checkpointing
+        policy, engine.precision, overrides=run.policy_config, gradient_checkpointing=checkpointing
     )
-    sampler = TransformersSampler(model, tokenizer)
-    if run.algorithm is not None:
-        _train(run, model, sampler, records)
-    records.write_status("running", "evaluate", steps, steps)
-    asked = PolicyUnderTest(sampler, tokenizer, run.train.prompt_template)
-    result = evaluate(
-        Policy(asked.generate, asked.render),
-        run.evaluation,
-        grader(),
-        seed=run.seed,
-        data=Path(local_path(run.suite_data)) if run.suite_data else None,
-    )
-    write_eval(records.path / "eval.json", result)
+    sampler = make_sampler(run, policy, model, tokenizer, ranks)
+    test = _Test(run, sampler, tokenizer, ranks)
+    # Engines stay until evaluation is done: at ZeRO 3 nobody else can put the policy's shards together.
+    with ExitStack() as engines:
+        if run.algorithm is None:
+            steps = 0
+            sampler.follow(FixedPolicy(ScoringPolicy(model, run.train.rollout.temperature)))
+        else:
+            steps = _train(test, model, records, engines)
+        records.write_status("running", "evaluate", steps, steps)
+        test.take(run.evaluation, records.path)
+        sampler.follow(None)
+    return steps
 
 
-def _train(run: RunConfig, model: CausalLM, sampler: TransformersSampler, records: RunDirectory) -> None:
+@dataclass(frozen=True)
+class _Test:
+    """Evaluates a run's policy, as it is at the time; all ranks call it."""
+
+    run: RunConfig
+    sampler: Sampler
+    tokenizer: Tokenizer
+    ranks: Ranks
+
+    def take(self, protocol: EvalConfig, directory: Path) -> None:
+        on_first(self.ranks, self.sampler, lambda led: self._ask(protocol, directory, led))
+
+    def validate(self, step: int, directory: Path) -> None:
+        validation = self.run.validation
+        if validation.due(step):
+            self.take(validation.protocol(self.run.evaluation), validation_directory(directory, step))
+
+    def _ask(self, protocol: EvalConfig, directory: Path, sampler: Samples) -> None:
+        run, template = self.run, self.run.train.prompt_template
+        asked = PolicyUnderTest(sampler, self.tokenizer, template)
+        policy = Policy(asked.generate, asked.render, {"arm": run.arm, "prompt_template": template})
+        data = Path(local_path(run.suite_data)) if run.suite_data else None
+        evaluate(policy, Request(protocol, run.seed, data), grader(), directory)
+
+
+def _train(test: _Test, model: CausalLM, records: RunDirectory, engines: ExitStack) -> int:
+    """Train, with engines that `engines` closes; the sampler follows the policy. Return the steps taken."""
+    run, sampler, tokenizer = test.run, test.sampler, test.tokenizer
     assert run.algorithm is not None
     job = TrainJob(
-        questions=load_questions(local_path(run.train_data), sampler.tokenizer, run.train),
+        questions=load_questions(local_path(run.train_data), tokenizer, run.train),
         algorithm=build_algorithm(run.algorithm),
         reward=reward,
         config=run.train,
         seed=run.seed,
+        flops=StepFlops(read_architecture(run.policy, run.policy_config), run.train),
+        after_step=lambda step: test.validate(step, records.path),
     )
-    with ExitStack() as engines:
-        learner = _learner(run, model, needed(job.algorithm), engines)
-        Trainer(job, learner, sampler, sampler.tokenizer, records).run()
+    engine = Engine(
+        ScoringPolicy(model, run.train.rollout.temperature), run.train.engine, run.train.optimizer
+    )
+    engines.callback(engine.close)
+    learner = _learner(run, engine, needed(job.algorithm), engines)
+    sampler.follow(TrainedPolicy(engine))
+    return Trainer(job, learner, sampler, tokenizer, records).run()
 
 
-def _learner(run: RunConfig, model: CausalLM, needs: frozenset[str], engines: ExitStack) -> Learner:
+def _learner(
+    run: RunConfig, engine: Engine[TokenScores], needs: frozenset[str], engines: ExitStack
+) -> Learner:
     """Return what learns, with a critic and a reference policy only where they are needed."""
     config, path = _with_local_critic(run.train), local_path(run.policy)
-    policy = ScoringPolicy(model, config.rollout.temperature)
-    engine = Engine(policy, config.engine, config.optimizer)
-    engines.callback(engine.close)
     critic = reference = None
     if "value" in needs:
-        critic = load_critic(path, config)
+        # A critic of its own model has that model's configuration.
+        overrides = run.policy_config if config.critic.model is None else {}
+        critic = load_critic(path, config, overrides)
         engines.callback(critic.close)
     if "reference_logp" in needs:
-        reference = load_reference(path, config.engine.precision, config.rollout.temperature)
+        reference = load_reference(
+            path, config.engine.precision, config.rollout.temperature, run.policy_config
+        )
     return Learner(engine, config, critic=critic, reference=reference)
 
 

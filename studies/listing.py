@@ -6,7 +6,6 @@ import dataclasses
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 
 from algorithms import ALGORITHMS
 from core import Algorithm, Curriculum
@@ -14,8 +13,6 @@ from core.protocols import KINDS, LossTerm
 from studies.catalog import SCALES, STUDIES, find_scale, find_study
 from studies.configuring.kinds import HELD, PARTS, parts_of_kind
 from studies.configuring.places import ASKED, places, whole
-from studies.configuring.resolve import Resolved
-from studies.directories import run_directory, run_state
 
 WIDTH = 100
 
@@ -89,27 +86,3 @@ def _wrapped(text: str, indent: str, hanging: str) -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def plan(resolved: Resolved, folder: Path) -> str:
-    """Return what a study consists of and what is there of it."""
-    states = [run_state(run_directory(folder, run.arm, run.seed)) for run in resolved.runs]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
-    lines = [
-        f"{resolved.study.title}",
-        f"scale {resolved.scale}, results in {folder}",
-        f"seeds {', '.join(map(str, resolved.seeds))}; {len(resolved.runs)} runs: {counts}",
-        "",
-    ]
-    for run in resolved.runs[: len(resolved.study.arms)]:
-        train = run.train
-        trained = (
-            f"{train.steps} steps of {train.questions_per_step} questions x {train.rollout.samples} rollouts"
-            if run.algorithm
-            else "not trained"
-        )
-        by_seed = [f"{seed} {run_state(run_directory(folder, run.arm, seed))}" for seed in resolved.seeds]
-        lines.append(f"  {run.arm}: {trained}; seeds: {', '.join(by_seed)}")
-    evaluation = resolved.runs[0].evaluation
-    lines += ["", f"evaluated on {', '.join(evaluation.suites)}; {evaluation.samples} samples a question"]
-    return "\n".join(lines)

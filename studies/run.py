@@ -16,6 +16,7 @@ from studies.command import Command, read_command
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from studies.configuring.requested import Requested
     from studies.configuring.resolve import Resolved
     from studies.record import RunConfig
     from studies.running.driver import Outcome
@@ -57,47 +58,80 @@ def main(
 
 
 def _carry_out(command: Command, execute: str, check: Callable[[Sequence[RunConfig]], None] | None) -> int:
-    resolved = _resolve(command)
+    asked = _request(command)
     from studies.configuring.identity import check_identity, write_description
     from studies.configuring.resolve import check_inputs
     from studies.directories import folder_lock
+    from studies.mirroring.background import mirrored
+    from studies.running.launching import first_rank
 
+    if command.from_records is not None:
+        _report(command, asked, command.from_records)
+        return 0
+    resolved = asked.resolved
     folder = command.results / resolved.study.name
+    if not first_rank():
+        _work_together(command, resolved, folder, execute)
+        return 0
     check_identity(resolved, folder)
     if command.dry_run:
-        from studies.listing import plan
+        from studies.costs.plan import plan
 
-        print(plan(resolved, folder))
+        print(plan(resolved, folder, command.workers))
     (check or check_inputs)(resolved.runs)
     if command.dry_run:
         return 0
     with folder_lock(folder):
         check_identity(resolved, folder)  # again: another process may have made it since
         write_description(resolved, folder)
-        outcome = _drive(command, resolved, folder, execute)
+        with mirrored(folder, command.mirror):
+            outcome = _outcome(command, resolved, folder, execute)
         if outcome.stopped_by is None:
-            _report(command, folder)
+            _report(command, asked, folder)
     return _conclude(command, resolved, folder, outcome)
 
 
-def _resolve(command: Command) -> Resolved:
-    from studies.catalog import STUDIES, UsageError, find_scale, find_study, is_file_name, known
+def _outcome(command: Command, resolved: Resolved, folder: Path, execute: str) -> Outcome:
+    """Audit the study's engine and carry out what is missing of the study."""
+    from studies.auditing.of_study import audit_study, launch_audit
+    from studies.running.launching import launched, share_devices
 
-    if not command.study:
-        raise UsageError("name a study, or the path of a file that defines one; --list shows all")
-    if not is_file_name(command.study):
-        known("study", command.study, STUDIES)
-    for name, value in (("workers", command.workers), ("seeds", command.seeds)):
-        if value is not None and value < 1:
-            raise UsageError(f"--{name}={value} must be at least 1")
-    scale = find_scale(command.scale)
-    print(f"{command.study} at scale {command.scale} ...", file=sys.stderr, flush=True)
-    from studies.configuring.changes import read_changes
-    from studies.configuring.resolve import resolve
+    if launched():
+        from studies.running.in_place import outcome_of
 
-    study = find_study(command.study)
-    seeds = study.seeds if command.seeds is None else tuple(range(command.seeds))
-    return resolve(study, scale, seeds, read_changes(study, command.changes))
+        _work_together(command, resolved, folder, execute)
+        return outcome_of(resolved, folder)
+    # Too few GPUs are refused before anything is started on them.
+    share_devices(command.workers, max(run.ranks for run in resolved.runs))
+    if execute == EXECUTE:
+        audit_study(resolved.runs, folder, command.despite_audit, launch_audit)
+    return _drive(command, resolved, folder, execute)
+
+
+def _work_together(command: Command, resolved: Resolved, folder: Path, execute: str) -> None:
+    """Have the ranks that a launcher started carry out what is missing of the study; all call this."""
+    from studies.running.in_place import audit_together, carry_out_all
+
+    if execute == EXECUTE:
+        audit_together(resolved, folder, command.despite_audit)
+    carry_out_all(resolved, folder, execute)
+
+
+def _request(command: Command) -> Requested:
+    from studies.catalog import UsageError
+    from studies.configuring.requested import request
+    from studies.running.launching import first_rank, launched
+
+    if command.workers < 1:
+        raise UsageError(f"--workers={command.workers} must be at least 1")
+    if launched() and (command.dry_run or command.workers > 1):
+        raise UsageError(
+            "under a launcher all ranks work on one run after another; leave out --workers and --dry-run"
+        )
+    if command.study and first_rank():
+        where = f" at scale {', '.join(command.scale)}" if command.scale else ""
+        print(f"{command.study}{where} ...", file=sys.stderr, flush=True)
+    return request(command.study, command.scale, command.seeds, command.changes)
 
 
 def _drive(command: Command, resolved: Resolved, folder: Path, execute: str) -> Outcome:
@@ -107,11 +141,13 @@ def _drive(command: Command, resolved: Resolved, folder: Path, execute: str) -> 
     return Driver(resolved, folder, command.workers, execute, make_progress(sys.stderr)).drive()
 
 
-def _report(command: Command, folder: Path) -> None:
+def _report(command: Command, asked: Requested, runs: Path) -> None:
+    """Write tables and figures of the runs in a study's folder into the folder of what is reported."""
     from studies.reporting.report import reproduce_command, write_report
 
-    reproduce = reproduce_command(command.study, command.scale, folder, command.changes)
-    print(write_report(folder, reproduce), flush=True)
+    scales = command.scale or asked.resolved.scales
+    reproduce = reproduce_command(command.study, scales, runs, command.changes)
+    print(write_report(runs, command.results / asked.study.name, asked.view, reproduce), flush=True)
 
 
 def _conclude(command: Command, resolved: Resolved, folder: Path, outcome: Outcome) -> int:

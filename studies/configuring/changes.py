@@ -14,7 +14,7 @@ from studies.configuring.places import places, whole
 from studies.configuring.settings import parse_value, setting_types
 from studies.study import AlgorithmFunction, Arm, Study, told
 
-GROUPS = ("train", "evaluation")
+GROUPS = ("train", "evaluation", "validation")
 
 
 @dataclass(frozen=True)

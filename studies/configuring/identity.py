@@ -13,8 +13,10 @@ from studies.directories import read_json, run_directory, run_state
 from studies.record import completed, to_json
 from training.run_dir import write_atomically
 
-PRESENTATION = ("title", "baseline", "seeds")
+PRESENTATION = ("title", "baseline", "baselines", "sections", "published", "seeds")
 """Keys of study.json that no run depends on."""
+FREE = ("ranks",)
+"""Settings of a run that it may go on with another value of: they change how its sums are rounded at most."""
 
 
 def check_identity(resolved: Resolved, folder: Path) -> None:
@@ -69,6 +71,8 @@ def _identity(description: Mapping[str, Any]) -> dict[str, Any]:
 def _compare(held: Any, wanted: Any, arm: str, differing: dict[tuple[str, str, str], list[str]]) -> None:  # noqa: ANN401
     before, now = _flat(held), _flat(json.loads(json.dumps(wanted)))
     for key in dict.fromkeys([*before, *now]):
+        if key in FREE:
+            continue
         old, new = before.get(key, "not set"), now.get(key, "not set")
         if old != new:
             arms = differing.setdefault((key, json.dumps(old), json.dumps(new)), [])

@@ -1,9 +1,10 @@
-"""From a study, a scale and what the command line changes to runs with every setting spelled out.
+"""From a study, scales and what the command line changes to runs with every setting spelled out.
 
-Precedence, the last wins. Settings: the scale's, the arm's, `--set`. An algorithm's arguments: the function's
-defaults, the scale's, `--set`, the arm's. Its parts: those the function composes, then the arm's and `--set`.
-Refused, since it would undo what the study compares: `--set` of an argument or a part that any arm gives
-itself, of a part that arms' own arguments decide, and of a setting that arms give different values.
+Precedence, the last wins. Settings: the scale's, the study's, the arm's, `--set`. An algorithm's arguments:
+the function's defaults, the scale's, `--set`, the arm's. Its parts: those the function composes, then the
+arm's and `--set`. Refused, since it would undo what the study compares: `--set` of an argument or a part that
+any arm gives itself, of a part that arms' own arguments decide, and of a setting that arms give different
+values.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evaluation.config import EvalConfig
 from studies.catalog import PROJECT, UsageError
 from studies.configuring.changes import Changes
 from studies.configuring.composing import record_algorithm, refuse_decided
 from studies.configuring.expressions import files_in
+from studies.configuring.inputs import check_model, check_tokenizer, check_train_data
 from studies.configuring.settings import apply_settings
 from studies.configuring.task_files import check_suite_names
 from studies.directories import run_directory_name
@@ -37,7 +40,7 @@ class Resolved:
 
     Args:
         study: What is compared.
-        scale: Name of the scale.
+        scales: Names of the scales.
         seeds: Seeds of every arm.
         runs: One for each arm and seed; all arms of one seed before the next seed, so that an unfinished
             study compares as many arms as it can.
@@ -45,7 +48,7 @@ class Resolved:
     """
 
     study: Study
-    scale: str
+    scales: tuple[str, ...]
     seeds: tuple[int, ...]
     runs: tuple[RunConfig, ...]
     sources: Mapping[str, str]
@@ -58,9 +61,7 @@ class Resolved:
                 del config[key]
         arms = [arm.name for arm in self.study.arms]
         return {
-            "study": self.study.name,
-            "title": self.study.title,
-            "baseline": self.study.baseline,
+            **self.study.presentation(),
             "arms": arms,
             "seeds": list(self.seeds),
             "runs": {arm: configs[arm] for arm in arms},
@@ -68,21 +69,40 @@ class Resolved:
         }
 
 
-def resolve(study: Study, scale: Scale, seeds: Sequence[int], changes: Changes | None = None) -> Resolved:
+def resolve(
+    study: Study,
+    scales: Sequence[Scale],
+    seeds: Sequence[int],
+    changes: Changes | None = None,
+) -> Resolved:
     """Return the runs of a study.
+
+    Args:
+        study: What is compared.
+        scales: Where; at several, every arm runs at each of them.
+        seeds: Of every arm.
+        changes: What the command line changes.
 
     Raises:
         UsageError: A name that is unknown, with the nearest ones; or a value that is refused, with the limit.
     """
     changes = changes or Changes()
-    _check_folders(study)
+    whole = study.at(scales)
+    _check_folders(whole)
     if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
         raise UsageError(f"seeds={list(seeds)}: must be one or more distinct numbers from 0")
-    runs = [_run_of_arm(study, arm, scale, changes) for arm in study.arms]
-    refuse_decided(study, scale, changes)
-    check_suite_names(list(dict.fromkeys(suite for run in runs for suite in run.evaluation.suites)))
+    placed = [(scale, arm) for scale in scales for arm in study.arms]
+    runs = [
+        dataclasses.replace(_run_of_arm(study, arm, scale, changes), arm=named.name)
+        for (scale, arm), named in zip(placed, whole.arms, strict=True)
+    ]
+    for scale in scales:
+        refuse_decided(study, scale, changes)
+    asked = [suite for run in runs for protocol in _protocols(run) for suite in protocol.suites]
+    check_suite_names(list(dict.fromkeys(asked)))
     seeded = tuple(dataclasses.replace(run, seed=seed) for seed in seeds for run in runs)
-    return Resolved(study, scale.name, tuple(seeds), seeded, _sources(runs))
+    names = tuple(scale.name for scale in scales)
+    return Resolved(whole, names, tuple(seeds), seeded, _sources(runs))
 
 
 def check_inputs(runs: Sequence[RunConfig]) -> None:
@@ -91,27 +111,37 @@ def check_inputs(runs: Sequence[RunConfig]) -> None:
     Raises:
         UsageError: A file is missing or holds a bad row; the message names it.
     """
-    from evaluation.suites import load_suites
-    from training.data import check_train_file
+    from evaluation.suites import suites_of
 
     try:
-        for policy in {run.policy for run in runs}:
-            _check_policy(policy)
-        for suites, folder in {(run.evaluation.suites, run.suite_data) for run in runs}:
-            load_suites(suites, PROJECT / folder if folder else None)
+        for run in {_read_by(run): run for run in runs}.values():
+            check_model("policy", run.policy, run.policy_config)
+            check_tokenizer(run.policy, run.train.prompt_template)
+            if run.train.critic.model is not None and run.algorithm is not None:
+                check_model("train.critic.model", run.train.critic.model, {})
+        asked = [(protocol, run.suite_data) for run in runs for protocol in _protocols(run)]
+        for protocol, folder in {repr(each): each for each in asked}.values():
+            suites_of(protocol, PROJECT / folder if folder else None)
         for source in {run.train_data for run in runs if run.algorithm is not None}:
-            if source.endswith(".parquet"):  # else a name on the hub
-                check_train_file(str(PROJECT / source))
+            check_train_data(source)
     except (ValueError, OSError) as error:
         raise UsageError(str(error)) from error
 
 
-def _check_policy(policy: str) -> None:
-    """Raise ValueError for a local policy that is none; a name on the hub is left to the hub."""
-    folder = PROJECT / policy
-    local = Path(policy).is_absolute() or (PROJECT / Path(policy).parts[0]).exists()
-    if local and not (folder / "config.json").is_file():
-        raise ValueError(f"policy={folder}: no model lies there; its config.json is missing")
+def _protocols(run: RunConfig) -> list[EvalConfig]:
+    """Return the protocols that a run's policy is evaluated by."""
+    validated = run.validation.every is not None and run.algorithm is not None
+    return [run.evaluation, *([run.validation.protocol(run.evaluation)] if validated else [])]
+
+
+def _read_by(run: RunConfig) -> tuple[str, ...]:
+    """Return what a run reads of models: runs that are equal in it are checked once."""
+    return (
+        run.policy,
+        str(run.policy_config),
+        str(run.train.prompt_template),
+        str(run.train.critic.model if run.algorithm is not None else None),
+    )
 
 
 def _check_folders(study: Study) -> None:
@@ -128,9 +158,10 @@ def _check_folders(study: Study) -> None:
 
 def _run_of_arm(study: Study, arm: Arm, scale: Scale, changes: Changes) -> RunConfig:
     """Return an arm's run, with seed 0."""
-    where = f"arm {arm.name!r}: " if arm.settings else ""
+    where = f"arm {arm.name!r}: " if arm.settings or study.settings else ""
     try:
-        scale = apply_settings(scale, {**arm.settings, **changes.settings})
+        own = {**study.settings, **study.scale_settings.get(scale.name, {}), **arm.settings}
+        scale = apply_settings(scale, {**own, **changes.settings})
         where = f"arm {arm.name!r}: "
         algorithm = record_algorithm(arm, scale, changes) if arm.algorithm is not None else None
     except UsageError as error:
@@ -151,6 +182,9 @@ def _run_of_arm(study: Study, arm: Arm, scale: Scale, changes: Changes) -> RunCo
         evaluation=scale.evaluation,
         threads=scale.threads,
         suite_data=scale.suite_data,
+        policy_config=dict(scale.policy_config),
+        ranks=scale.ranks,
+        validation=scale.validation,
     )
 
 

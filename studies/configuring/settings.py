@@ -14,11 +14,11 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from studies.catalog import UsageError, known, relative_to_project
-from studies.scales import Scale
+from studies.scales import Scale, Times
 
 Part = TypeVar("Part")
 
-PLACES = ("policy", "train_data", "suite_data")
+PLACES = ("policy", "train_data", "suite_data", "train.critic.model")
 """Settings that name a file or folder, or something on the hub."""
 
 
@@ -35,9 +35,9 @@ def apply_settings(scale: Scale, values: Mapping[str, Any]) -> Scale:
         UsageError: A name that is no setting, or a value that its field refuses.
     """
     kinds = setting_types()
-    parsed = {
-        key: parse_value(key, value, kinds[known("setting", key, kinds)]) for key, value in values.items()
-    }
+    for key in values:
+        known("setting", key, kinds)
+    parsed = {key: parse_value(key, _at(scale, key, value), kinds[key]) for key, value in values.items()}
     for key in PLACES:
         if isinstance(parsed.get(key), str) and Path(parsed[key]).exists():
             parsed[key] = relative_to_project(Path(parsed[key]))
@@ -45,6 +45,18 @@ def apply_settings(scale: Scale, values: Mapping[str, Any]) -> Scale:
         return _rebuilt(scale, parsed)
     except ValueError as error:
         raise UsageError(str(error)) from error
+
+
+def _at(scale: Scale, key: str, value: object) -> object:
+    """Return what a value is at a scale, which those in its units depend on."""
+    if not isinstance(value, Times):
+        return value
+    try:
+        return value.of(scale, key)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{key}: {value} of what is no number at scale {scale.name!r}; give a value"
+        ) from None
 
 
 def parse_value(key: str, value: object, kind: Any) -> Any:  # noqa: ANN401

@@ -21,6 +21,7 @@ ALWAYS = {
 ROLLOUTS = {
     "rollout/solve_rate": "share of solved rollouts, mean over questions",
     "rollout/solve_rates": "the same, question by question",
+    "rollout/levels": "difficulty, question by question, or where the question is from",
     "rollout/tokens": "tokens that were sampled",
     "rollout/entropy": "of the sampling policy, estimated from its samples, in nats",
     "rollout/truncated_share": "rollouts cut off at the longest length",

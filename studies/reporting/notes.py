@@ -18,6 +18,7 @@ def score_notes(
     """Return the lines under the main table."""
     suites = summary[summary["suite"].isin(records.study.suites)]
     return [
+        *records.audit_notes,
         "Scores are avg@k in percent, the mean over questions, samples and seeds ± one standard error.",
         *_error_notes(suites),
         *_varied(records),
@@ -35,11 +36,24 @@ def score_notes(
 def difference_notes(summary: pd.DataFrame) -> list[str]:
     """Return the lines under the table of differences."""
     compared = int(summary.groupby("suite")["p_holm"].count().max())
+    paired = (
+        "Percent points ± one standard error, paired by question and by seed, over the seeds that both have."
+    )
+    if not compared:
+        return [paired, "p n/a: a test takes a second seed, and a spread."]
     return [
-        "Percent points ± one standard error, paired by question and by seed, over the seeds that both have.",
+        paired,
         "p: two-sided, by Student's t with Satterthwaite's degrees of freedom, corrected by Holm's method "
         f"for the {compared} arms compared in a column; n/a without a second seed or without any spread.",
     ]
+
+
+def refusal_notes(refused: Mapping[str, str]) -> list[str]:
+    """Return the line that says which arms are compared with none, and why."""
+    if not refused:
+        return []
+    told = "; ".join(f"{arm} {reason}" for arm, reason in refused.items())
+    return [f"Refused, as they did not spend what the others of their budget spent: {told}."]
 
 
 def _error_notes(suites: pd.DataFrame) -> list[str]:
@@ -90,9 +104,14 @@ def _varied(records: Records) -> list[str]:
 def _protocol(evaluation: Mapping[str, Any]) -> str:
     limit = evaluation["limit"]
     asked = "all questions" if limit is None else f"the first {limit} questions of each suite"
+    more = evaluation.get("suite_samples") or {}
+    apart = "".join(
+        f" ({count} of {suite})" for suite, count in more.items() if suite in evaluation["suites"]
+    )
     return (
-        f"{asked}, {evaluation['samples']} samples a question, temperature {evaluation['temperature']}, "
-        f"top_p {evaluation['top_p']}, at most {evaluation['max_response_tokens']} tokens"
+        f"{asked}, {evaluation['samples']} samples a question{apart}, "
+        f"temperature {evaluation['temperature']}, top_p {evaluation['top_p']}, "
+        f"at most {evaluation['max_response_tokens']} tokens"
     )
 
 
@@ -110,8 +129,8 @@ def _verdicts(suites: pd.DataFrame) -> list[str]:
     if counts["error"]:
         left_out = int(suites["questions_left_out"].sum())
         lines.append(
-            "Answers on which the grader failed (error) have no verdict and are left out of the means, and "
-            "from an arm's scores the questions on which a seed has no verdict: "
-            f"{left_out} in all arms and suites."
+            "Errors that an answer caused earn nothing, too. Answers on which the grader itself failed have "
+            "no verdict and are left out of the means, and from an arm's scores the questions on which a "
+            f"seed has no verdict: {left_out} in all arms and suites."
         )
     return lines

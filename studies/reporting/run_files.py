@@ -4,90 +4,70 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 
-from evaluation.records import read_eval
+from evaluation.records import Evaluation
 from studies.record import completed
+from studies.reporting.answer_files import read_answers
+from studies.reporting.json_files import DamagedRecordError, read_object, required
+from studies.reporting.metric_files import read_metrics
+from studies.reporting.run_digests import check_digests
 
-# Responses stay on disk: no statistic needs them, and they are most of an eval.json.
-SAMPLE_COLUMNS = ("suite", "question", "sample", "prompt_sha256", "outcome", "earned", "truncated")
-SUITE_COLUMNS = ("version", "split", "questions", "sha256")
-REPEATED_COLUMNS = ("suite", "question", "prompt_sha256", "outcome")
-METRICS = (
-    "step",
-    "data/rows",
-    "data/offline_row_share",
-    "data/offline_token_share",
-    "data/tokens",
-    "rollout/solve_rate",
-    "rollout/response_tokens",
-    "rollout/entropy",
-)
+__all__ = ["DamagedRecordError", "RunFrames", "differences", "read_object", "read_run", "required"]
+STATES = ("running", "failed", "finished")
+SUITE_COLUMNS = ("version", "split", "questions", "samples", "sha256", "unlisted")
 
 
-class DamagedRecordError(ValueError):
-    """A file of a study that is missing, cut off, or contradicts another one."""
+@dataclass
+class RunFrames:
+    """What a finished run holds.
 
+    Args:
+        samples: As `answer_files.read_answers` returns them.
+        suites: One dictionary for each suite: its name and SUITE_COLUMNS.
+        metrics: One for each step: the metrics that are numbers.
+        validations: Samples of each validation, by step.
+    """
 
-def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file."""
-    try:
-        return _parse_object(path.read_text(encoding="utf-8"), path.name)
-    except FileNotFoundError:
-        raise DamagedRecordError(f"{path.name} is missing") from None
-    except UnicodeDecodeError as error:
-        raise DamagedRecordError(f"{path.name}: no UTF-8 text at byte {error.start}") from None
-
-
-def _parse_object(text: str, name: str, first_line: int = 1) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DamagedRecordError(f"{name} line {first_line + error.lineno - 1}: {error.msg}") from None
-    if not isinstance(value, dict):
-        raise DamagedRecordError(f"{name} line {first_line}: no JSON object")
-    return value
-
-
-def required(record: Mapping[str, Any], key: str, name: str) -> Any:  # noqa: ANN401
-    """Return the value of a key; `name` says where it was looked for."""
-    if key not in record:
-        raise DamagedRecordError(f"{name}: no {key!r}")
-    return record[key]
+    samples: pa.Table
+    suites: list[dict[str, Any]]
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    validations: dict[int, pa.Table] = field(default_factory=dict)
 
 
 def read_run(
     directory: Path, config: Mapping[str, Any], wanted: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """Return state, reason and steps of a run, and its frames (samples, suites, metrics) if it is finished.
+) -> tuple[dict[str, Any], RunFrames | None]:
+    """Return state, reason and steps of a run, and what it holds if it is finished.
 
     Args:
         directory: The run directory.
         config: Its RunConfig as JSON.
-        wanted: The same as study.json has it, without study, arm and seed.
+        wanted: The same as study.json has it, completed, without study, arm and seed.
     """
     recorded = {key: value for key, value in config.items() if key not in ("study", "arm", "seed")}
-    differing = differences(completed(recorded), completed(wanted))
+    differing = differences(completed(recorded), wanted)
     if differing:
         raise DamagedRecordError(f"config.json differs from study.json in {', '.join(differing)}")
     status = read_object(directory / "status.json")
+    check_digests(directory, status)
     state = required(status, "state", "status.json")
-    if state not in ("running", "failed", "finished"):
-        raise DamagedRecordError(f"status.json: state {state!r} is none of running, failed, finished")
+    if state not in STATES:
+        raise DamagedRecordError(f"status.json: state {state!r} is none of {', '.join(STATES)}")
     if state != "finished":
-        return {"state": state, "reason": str(status.get("reason") or "")}, {}
-    samples, suites = read_evaluation(
-        directory / "eval.json", required(recorded, "evaluation", "config.json")
-    )
-    frames = {"samples": samples, "suites": suites}
+        return {"state": state, "reason": str(status.get("reason") or "")}, None
+    protocol = required(recorded, "evaluation", "config.json")
+    result, samples = read_result(directory, protocol, config.get("seed"))
+    frames = RunFrames(samples, _suites(result, protocol["suites"]))
     if recorded.get("algorithm") is None:
         return {"state": state}, frames
     steps = required(status, "steps", "status.json")
-    frames["metrics"] = read_metrics(directory / "metrics.jsonl", steps)
+    frames.metrics = read_metrics(directory / "metrics.jsonl", steps)
+    frames.validations = read_validations(directory / "validation")
     return {"state": state, "steps": steps}, frames
 
 
@@ -103,47 +83,39 @@ def differences(recorded: object, wanted: object, name: str = "") -> list[str]:
     return [] if recorded == wanted else [name]
 
 
-def read_metrics(path: Path, steps: int) -> pd.DataFrame:
-    """Return the metrics that are numbers, a row for each step; there must be steps 1 to `steps`."""
-    rows = []
+def read_validations(directory: Path) -> dict[int, pa.Table]:
+    """Return the samples of each validation by its step."""
+    found = {}
+    for folder in sorted(directory.glob("step-*")):
+        try:
+            found[int(folder.name.removeprefix("step-"))] = read_answers(folder)[1]
+        except (OSError, ValueError) as error:
+            told = str(error).replace(f"{folder}/", "")
+            raise DamagedRecordError(f"validation/{folder.name}: {told}") from None
+    return found
+
+
+def read_result(directory: Path, protocol: Mapping[str, Any], seed: object) -> tuple[Evaluation, pa.Table]:
+    """Return the final evaluation and its samples; protocol and seed must be those of config.json."""
     try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                record = _parse_object(line, path.name, number)
-                for key in METRICS:
-                    required(record, key, f"{path.name} line {number}")
-                rows.append({key: value for key, value in record.items() if _is_number(value)})
+        result, samples = read_answers(directory)
     except FileNotFoundError:
-        raise DamagedRecordError(f"{path.name} is missing") from None
-    found = [row["step"] for row in rows]
-    if found != list(range(1, steps + 1)):
-        at = next((line for line, step in enumerate(found, 1) if step != line), len(found))
-        raise DamagedRecordError(f"{path.name} line {at}: the lines are not steps 1 to {steps}, each once")
-    return pd.DataFrame(rows).astype("float64").astype({"step": "int64"})
-
-
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
-
-
-def read_evaluation(path: Path, protocol: Mapping[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the samples with what each earned, and the suites; the protocol must be that of config.json."""
-    try:
-        result = read_eval(path)
-    except FileNotFoundError:
-        raise DamagedRecordError(f"{path.name} is missing") from None
+        raise DamagedRecordError("eval.json is missing") from None
     except ValueError as error:
-        raise DamagedRecordError(str(error).replace(str(path), path.name)) from None
+        raise DamagedRecordError(str(error).replace(f"{directory}/", "")) from None
     held = json.loads(json.dumps(asdict(result.protocol)))
     differing = differences(held, protocol, "protocol")
     if differing:
-        raise DamagedRecordError(f"{path.name} differs from config.json in {', '.join(differing)}")
+        raise DamagedRecordError(f"eval.json differs from config.json in {', '.join(differing)}")
     if sorted(result.suites) != sorted(protocol["suites"]):
-        raise DamagedRecordError(f"{path.name} has suites {sorted(result.suites)}, not {protocol['suites']}")
-    rows = [[getattr(sample, column) for column in SAMPLE_COLUMNS] for sample in result.samples]
-    samples = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS)).astype({"earned": "float64"})
-    suites = [
+        raise DamagedRecordError(f"eval.json has suites {sorted(result.suites)}, not {protocol['suites']}")
+    if result.seed != seed:
+        raise DamagedRecordError(f"eval.json is of seed {result.seed}, config.json of seed {seed}")
+    return result, samples
+
+
+def _suites(result: Evaluation, names: list[str]) -> list[dict[str, Any]]:
+    return [
         {"suite": suite} | {column: getattr(result.suites[suite], column) for column in SUITE_COLUMNS}
-        for suite in protocol["suites"]
+        for suite in names
     ]
-    return samples.astype(dict.fromkeys(REPEATED_COLUMNS, "category")), pd.DataFrame(suites)

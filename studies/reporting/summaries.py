@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from evaluation.grading import OUTCOMES
-from evaluation.scores import Score, answered, average_at_k, holm, mean_score, paired_difference, two_sided_p
+from evaluation.protocols import averaged
+from evaluation.statistics.scores import answered, holm, mean_score
+from studies.reporting.answers import Answers, answers_of, p_of, paired
 from studies.reporting.records import Records
+from studies.reporting.spending import refusals
 
 Distribution = Literal["in_distribution", "out_of_distribution"]
 _COUNTS = [
@@ -25,15 +28,13 @@ _COUNTS = [
     "truncated",
 ]
 
-# For one arm the avg@k by suite: a row for each seed, a column for each question.
-Answers = Mapping[str, pd.DataFrame]
-
 
 def averages(suites: Sequence[str], distributions: Mapping[str, Distribution]) -> dict[str, tuple[str, ...]]:
     """Return the suites that each average is over, by its name; of all suites where none is marked."""
     unknown = sorted(set(distributions.values()) - {"in_distribution", "out_of_distribution"})
     if unknown:
         raise ValueError(f"distributions {unknown} are neither 'in_distribution' nor 'out_of_distribution'")
+    suites = averaged(suites)
     groups = {
         f"average {kind}": tuple(suite for suite in suites if distributions.get(suite) == kind)
         for kind in ("in_distribution", "out_of_distribution")
@@ -42,36 +43,55 @@ def averages(suites: Sequence[str], distributions: Mapping[str, Distribution]) -
     return marked or {"average": tuple(suites)}
 
 
-def summarize(records: Records, distributions: Mapping[str, Distribution]) -> pd.DataFrame:
+def columns(suites: Sequence[str], distributions: Mapping[str, Distribution]) -> dict[str, tuple[str, ...]]:
+    """Return the suites behind each column of scores: each suite alone, then the averages."""
+    return {suite: (suite,) for suite in suites} | averages(suites, distributions)
+
+
+def summarize(
+    records: Records,
+    distributions: Mapping[str, Distribution],
+    answers: Mapping[str, Answers] | None = None,
+) -> pd.DataFrame:
     """Return the tidy table: arms in the study's order, in each its suites in order, then the averages.
 
     Scores and shares are in [0, 1]. Columns: arm, suite, mean, se, degrees (of freedom, of se), questions
-    (that the mean is over), questions_left_out (some seed has no verdict on them), samples (a question),
-    seeds (finished), seeds_wanted, steps, a count for each outcome, truncated, offline_rows, offline_tokens,
-    difference (to the baseline), difference_se, difference_seeds, p_holm, status.
+    (that the mean is over), questions_left_out (some seed has no verdict on them), samples (a question; none
+    where suites differ), seeds (finished), seeds_wanted, steps, a count for each outcome, truncated,
+    offline_rows, offline_tokens, difference (to the baseline), difference_se, difference_seeds, p_holm,
+    status, audit.
     """
     study = records.study
-    groups = {suite: (suite,) for suite in study.suites} | averages(study.suites, distributions)
-    answers = {arm: _answers(records.samples, arm) for arm in study.arms}
+    groups = columns(study.suites, distributions)
+    answers = answers or {arm: answers_of(records.samples, arm) for arm in study.arms}
+    refused = refusals(records)
     rows = []
     for arm in study.arms:
-        shared = {
+        shared: dict[str, Any] = {
             "arm": arm,
-            "samples": study.runs[arm]["evaluation"]["samples"],
             "status": status(records, arm),
+            "audit": records.audit,
         }
         shared |= _training(records, arm)
         taken = records.samples[records.samples["arm"] == arm]
         for name, suites in groups.items():
-            baseline = answers[study.baseline] if study.baseline not in (None, arm) else {}
+            against = study.baselines.get(arm, "")
+            baseline = {} if refused.keys() & {arm, against} else answers.get(against, {})
             scored = _scores(answers[arm], suites) | _differences(answers[arm], baseline, suites)
-            rows.append(shared | {"suite": name} | scored | _counts(taken, suites))
+            asked = {samples_of(study.runs[arm]["evaluation"], suite) for suite in suites}
+            samples = asked.pop() if len(asked) == 1 else pd.NA
+            rows.append(shared | {"suite": name, "samples": samples} | scored | _counts(taken, suites))
     table = pd.DataFrame(rows)
     for _, column in table.groupby("suite"):
         table.loc[column.index, "p_holm"] = holm(list(column["p"]))
     first = ["arm", "suite", "mean", "se", "degrees", *_COUNTS, "offline_rows", "offline_tokens"]
-    last = ["difference", "difference_se", "difference_seeds", "p_holm", "status"]
+    last = ["difference", "difference_se", "difference_seeds", "p_holm", "status", "audit"]
     return table[first + last].astype(dict.fromkeys([*_COUNTS, "difference_seeds"], "Int64"))
+
+
+def samples_of(evaluation: Mapping[str, Any], suite: str) -> int:
+    """Return how many answers a protocol asks to each question of a suite."""
+    return int(evaluation.get("suite_samples", {}).get(suite, evaluation["samples"]))
 
 
 def status(records: Records, arm: str) -> str:
@@ -92,19 +112,6 @@ def _seeds(seeds: Iterable[int]) -> str:
     return f"seed{'s' if len(listed) > 1 else ''} {', '.join(listed)}"
 
 
-def _answers(samples: pd.DataFrame, arm: str) -> Answers:
-    """Return avg@k by suite, sorted by seed and question: the order of files does not matter."""
-    if samples.empty:
-        return {}
-    answers = {}
-    for suite, part in samples[samples["arm"] == arm].groupby("suite", observed=True):
-        keys = [part["seed"], part["question"].astype(str), part["sample"]]
-        wide = part["earned"].groupby(keys).first().unstack("sample")
-        scores = pd.Series(average_at_k(wide.to_numpy()), wide.index)
-        answers[str(suite)] = scores.unstack("question")
-    return answers
-
-
 def _scores(answers: Answers, suites: Sequence[str]) -> dict[str, float]:
     if not set(suites) <= set(answers):
         return dict.fromkeys(("mean", "se", "degrees", "questions", "questions_left_out"), math.nan)
@@ -117,20 +124,12 @@ def _scores(answers: Answers, suites: Sequence[str]) -> dict[str, float]:
 
 
 def _differences(answers: Answers, baseline: Answers, suites: Sequence[str]) -> dict[str, float]:
-    """Return the paired difference to the baseline, over the seeds and questions that both have."""
-    difference, seeds = Score(math.nan, math.nan, math.nan), 0
-    if set(suites) <= set(answers) and set(suites) <= set(baseline):
-        pairs = [answers[suite].align(baseline[suite], join="inner") for suite in suites]
-        seeds = len(pairs[0][0])
-        difference = paired_difference(
-            [ours.to_numpy() for ours, _ in pairs], [b.to_numpy() for _, b in pairs]
-        )
+    difference, seeds = paired(answers, baseline, suites)
     return {
         "difference": difference.mean,
         "difference_se": difference.standard_error,
         "difference_seeds": seeds if not math.isnan(difference.mean) else math.nan,
-        # One seed compares two checkpoints; whether one method beats the other takes more.
-        "p": two_sided_p(difference) if seeds > 1 else math.nan,
+        "p": p_of(difference, seeds),
     }
 
 

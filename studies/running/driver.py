@@ -6,29 +6,27 @@ raises is failed at once. What was interrupted goes on from its last checkpoint 
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import NamedTuple
 
 from studies.catalog import UsageError
 from studies.configuring.resolve import Resolved
 from studies.directories import (
+    keep_reason,
     mean_score,
     read_status,
     reopen,
     run_directory,
     run_state,
-    write_failed,
 )
 from studies.record import RunConfig
 from studies.running.journal import Attempt, Cell, Journal
+from studies.running.launching import share_devices
 from studies.running.pool import Reply, Worker, end_all
 from studies.running.progress import Progress
+from studies.running.stopping import stopped_by_signals
 
 POLL_SECONDS = 0.1
 MOST_DEATHS = 2
@@ -78,12 +76,16 @@ class Driver:
         if not missing:
             return Outcome({}, None)
         self.progress.begin(len(finished), len(self._runs), min(self.workers, len(missing)))
-        threads = self._runs[missing[0]].threads
+        first = self._runs[missing[0]]
+        devices = share_devices(self.workers, max(run.ranks for run in self._runs.values()))
         logs = [self.folder / "logs" / f"worker-{index}.log" for index in range(self.workers)]
-        self._idle = [Worker(self.execute, log, threads) for log in reversed(logs)]
+        self._idle = [
+            Worker(self.execute, log, first.threads, device)
+            for log, device in reversed(list(zip(logs, devices, strict=True)))
+        ]
         workers = list(self._idle)
         try:
-            with self._signals():
+            with stopped_by_signals(self._stop):
                 self._loop()
                 end_all(workers)
         finally:
@@ -117,7 +119,10 @@ class Driver:
 
     def _conclude(self, worker: Worker, attempt: Attempt, reply: Reply) -> None:
         cell, directory, reason = attempt.cell, self._directory(attempt.cell), reply.reason
-        value = 0.0
+        died, value = reply.died, 0.0
+        if died and (status := read_status(directory)) is not None and status.state == "failed":
+            # One of several ranks raised, and took the others with it.
+            died, reason = False, status.reason or reason
         if reason is None:
             try:
                 value = _value(directory)
@@ -128,8 +133,8 @@ class Driver:
             self.progress.finished(cell, value)
         else:
             self._journal.failed(attempt.number, reason)
-            self._deaths[cell] = self._deaths.get(cell, 0) + reply.died
-            if reply.died and self._deaths[cell] < MOST_DEATHS:
+            self._deaths[cell] = self._deaths.get(cell, 0) + died
+            if died and self._deaths[cell] < MOST_DEATHS:
                 self._journal.enqueue(cell)
                 self.progress.again(cell, reason)
             else:
@@ -138,9 +143,7 @@ class Driver:
         self._idle.append(worker)
 
     def _fail(self, cell: Cell, reason: str, worker: Worker) -> None:
-        status = read_status(self._directory(cell))
-        if status is None or status.state != "failed":
-            write_failed(self._directory(cell), reason)
+        keep_reason(self._directory(cell), reason)
         self._failed[cell] = reason
         self.progress.failed(cell, reason, worker.log, worker.log_tail())
 
@@ -155,19 +158,8 @@ class Driver:
     def _directory(self, cell: Cell) -> Path:
         return run_directory(self.folder, cell.arm, cell.seed).resolve()
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Have Ctrl-C and SIGTERM end the loop between two moves, never within one."""
-
-        def stop(number: int, _frame: FrameType | None) -> None:
-            self._stopped_by = number
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _stop(self, number: int) -> None:
+        self._stopped_by = number
 
 
 def runs_by_state(resolved: Resolved, folder: Path) -> dict[str, list[RunConfig]]:

@@ -42,7 +42,7 @@ class Journal:
 
     def __init__(self, path: Path, name: str, arms: Sequence[str]) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        _repair(path)
+        repair(path)
         self._space: dict[str, BaseDistribution] = {
             "arm": CategoricalDistribution(list(arms)),
             # A range, not the seeds themselves: Optuna refuses choices that change, and seeds are added.
@@ -124,7 +124,7 @@ def _cell(trial: FrozenTrial) -> Cell:
     return Cell(trial.user_attrs["arm"], trial.user_attrs["seed"])
 
 
-def _repair(path: Path) -> None:
+def repair(path: Path) -> None:
     """Undo what a process killed in the middle of a write leaves: half a line, and Optuna's lock."""
     Path(f"{path}.lock").unlink(missing_ok=True)
     if path.exists() and not (text := path.read_bytes()).endswith(b"\n"):

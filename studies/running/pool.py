@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from studies.catalog import PROJECT
 from studies.record import RunConfig, to_json
+from studies.running.launching import python_command
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -43,17 +43,23 @@ class Worker:
         execute: "module:function" of what carries out a run.
         log: File that takes whatever it prints.
         threads: CPU threads; None leaves them alone.
+        devices: Its GPUs, as CUDA_VISIBLE_DEVICES has them; None leaves them alone.
     """
 
     execute: str
     log: Path
     threads: int | None
+    devices: str | None = None
+    _ranks: int = field(default=1, init=False)
     _process: subprocess.Popen[bytes] | None = None
     _heard: bytes = b""
     _log_start: int = field(default=0, init=False)
 
     def give(self, run: RunConfig, directory: Path) -> None:
-        """Have a run carried out; starts the process when there is none."""
+        """Have a run carried out; starts the process when there is none, of as many ranks as the run has."""
+        if run.ranks != self._ranks:
+            self.end()
+            self._ranks = run.ranks
         process = self._process = self._process or self._start()
         self._log_start = self.log.stat().st_size
         job = {"run": json.dumps(to_json(run)), "directory": str(directory)}
@@ -99,12 +105,12 @@ class Worker:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "studies.running.worker", self.execute, str(os.getpid())],
+                python_command(self._ranks, "studies.running.worker", [self.execute, str(os.getpid())]),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 bufsize=0,
-                env=_environment(self.threads),
+                env=_environment(self.threads, self.devices),
                 start_new_session=True,
             )
         assert process.stdout is not None
@@ -136,7 +142,7 @@ def _cause(returncode: int) -> str:
     return f"killed by signal {-returncode} ({name}{hint})"
 
 
-def _environment(threads: int | None) -> dict[str, str]:
+def _environment(threads: int | None, devices: str | None) -> dict[str, str]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH")))),
@@ -146,4 +152,6 @@ def _environment(threads: int | None) -> dict[str, str]:
     }
     if threads is not None:
         environment |= dict.fromkeys(THREAD_VARIABLES, str(threads))
+    if devices is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = devices
     return environment

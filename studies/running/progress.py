@@ -7,10 +7,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from studies.directories import read_status
-from studies.running.journal import Cell
+
+if TYPE_CHECKING:  # what is told of times must not wait for Optuna
+    from studies.running.journal import Cell
 
 STATUS_LINE_SECONDS = 10.0
 LAST_METRICS_BYTES = 65_536

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from evaluation.config import EvalConfig
+from studies.validation import ValidationConfig
 from training.config import TrainConfig
 
-SUMS = ("hpt", "hpt_off_on", "hpt_mix_on", "hpt_soft", "luffy", "srft")
+SUMS = (
+    *("hpt", "hpt_off_on", "hpt_mix_on", "hpt_soft", "luffy", "srft"),
+    "studies/sweep_gate_mix.py:gate_mix",
+)
 """Algorithms whose policy loss is a token sum over a constant, with an entropy bonus: the released code's."""
 
 
@@ -28,6 +33,10 @@ class Scale:
         threads: CPU threads of a worker; None leaves the choice to PyTorch. Fixed where results must not
             depend on how many workers there are.
         suite_data: Folder with the suites' jsonl files; None takes each task's own data set.
+        policy_config: Entries of the policy's config.json that are changed when it is loaded, by name
+            (`rope_theta`); the reference policy's and the critic's alike.
+        ranks: Processes of a run, each with a GPU of its own where there are GPUs.
+        validation: Evaluations in training.
     """
 
     name: str
@@ -38,3 +47,27 @@ class Scale:
     algorithm_arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     threads: int | None = None
     suite_data: str | None = None
+    policy_config: Mapping[str, Any] = field(default_factory=dict)
+    ranks: int = 1
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+
+    def __post_init__(self) -> None:
+        if self.ranks < 1:
+            raise ValueError(f"ranks={self.ranks} must be at least 1")
+
+
+@dataclass(frozen=True)
+class Times:
+    """A setting of an arm in units of the scale's own, so that one study is right at every scale.
+
+    Args:
+        factor: What the scale's value is multiplied by.
+    """
+
+    factor: float
+
+    def of(self, scale: Scale, key: str) -> float:
+        """Return the setting's value at a scale; `key` is its dotted name."""
+        own = float(functools.reduce(getattr, key.split("."), scale))  # type: ignore[arg-type]
+        # 3e-4 · 0.1 is to be 3e-05, as one writes it.
+        return float(f"{own * self.factor:.12g}")

@@ -1,4 +1,6 @@
-"""The embedded scale: a policy of a few hundred thousand parameters that adds and subtracts, on a laptop."""
+"""The embedded scales: policies of 0.13 M parameters that add and subtract, on a laptop."""
+
+import dataclasses
 
 from evaluation.config import EvalConfig
 from studies.scales import SUMS, Scale
@@ -40,3 +42,6 @@ TINY = Scale(
     },
     threads=1,
 )
+
+TINY_LLAMA = dataclasses.replace(TINY, name="tiny-llama", policy="studies/scales/tiny/llama_policy")
+"""The same world for a policy of another architecture, pretrained in the same way."""

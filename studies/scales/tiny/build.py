@@ -1,6 +1,7 @@
-"""Makes the files of the tiny scale: `python -m studies.scales.tiny.build [FOLDER]`.
+"""Makes the files of the tiny scales: `python -m studies.scales.tiny.build [FOLDER]`.
 
-Base policy, training parquet of the Openr1-Math-46k-8192 schema, and a jsonl file a suite, all from one seed.
+Base policies of two architectures, training parquet of the Openr1-Math-46k-8192 schema, and a jsonl file a
+suite, all from one seed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from studies.scales.tiny.pretrain import pretrain
+from studies.scales.tiny.pretrain import new_llama, new_qwen2, pretrain
 from studies.scales.tiny.tokenizer import build_tokenizer
 from studies.scales.tiny.world import NO_MISTAKES, Operation, Problem, draw_problem, worked_solution
 
@@ -30,6 +31,7 @@ SUITES: dict[str, tuple[Operation, int]] = {
     "subtract2": ("-", 2),
     "subtract3": ("-", 3),
 }
+POLICIES = {"base_policy": new_qwen2, "llama_policy": new_llama}
 # Share of the training questions: more of what the base policy can't do yet.
 TRAINED = {"add2": 1, "add3": 2, "add4": 3, "add5": 4}
 
@@ -51,7 +53,12 @@ def distinct_problems(
 def suite_rows(problems: Sequence[Problem], suite: str) -> list[dict[str, str]]:
     """Return the questions of a suite as evaluation reads them."""
     return [
-        {"id": f"{suite}/{index}", "problem": problem.text, "answer": str(problem.answer), "tier": suite}
+        {
+            "id": f"{suite}/{index}",
+            "problem": problem.text,
+            "answer": str(problem.answer),
+            "level": str(problem.digits),
+        }
         for index, problem in enumerate(problems)
     ]
 
@@ -60,7 +67,7 @@ def training_row(index: int, problem: Problem) -> dict[str, Any]:
     """Return one row of the training set, with its demonstration."""
     solution = worked_solution(problem, NO_MISTAKES, random.Random())
     return {
-        "data_source": "tiny",
+        "data_source": f"tiny_add{problem.digits}",
         "prompt": [{"content": problem.text, "role": "user"}],
         "target": [{"content": solution, "role": "assistant"}],
         "ability": "math",
@@ -110,9 +117,9 @@ def main() -> None:
     torch.set_num_threads(1)  # the order of summation is part of what makes the weights the same
     build_data(folder)
     tokenizer = build_tokenizer()
-    policy = pretrain(tokenizer, SEED)
-    policy.save_pretrained(folder / "base_policy")
-    tokenizer.save_pretrained(folder / "base_policy")
+    for name, new_policy in POLICIES.items():
+        pretrain(new_policy(SEED), tokenizer, SEED).save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
 
 
 if __name__ == "__main__":

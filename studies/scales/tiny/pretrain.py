@@ -1,4 +1,4 @@
-"""Pretraining of the base policy: a small Qwen2 that learns arithmetic from working full of mistakes.
+"""Pretraining of a base policy: a small model that learns arithmetic from working full of mistakes.
 
 Mistakes, not early stopping, make a policy that post-training can sharpen: one stopped early collapses under
 reinforcement learning within a few steps. Their rates grow with the tier, so that the base policy solves
@@ -10,13 +10,15 @@ from __future__ import annotations
 import logging
 import math
 import random
+from typing import Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from core.prompts import Tokenizer, render_prompt
 from studies.scales.tiny.tokenizer import VOCABULARY
 from studies.scales.tiny.world import Mistakes, Operation, draw_problem, worked_solution
-from training.prompts import CausalLM, Tokenizer, encode, render_prompt
+from training.tokens import CausalLM, encode
 
 logger = logging.getLogger(__name__)
 
@@ -32,26 +34,36 @@ MIXTURE: tuple[tuple[Operation, int, int, Mistakes], ...] = (
 STEPS, BATCH, PEAK_RATE, WARMUP = 1500, 128, 3e-3, 50
 
 
-def new_policy(seed: int) -> CausalLM:
-    """Return the untrained policy: 0.12 M parameters."""
+SIZES: dict[str, Any] = {
+    "vocab_size": len(VOCABULARY),
+    "hidden_size": 64,
+    "intermediate_size": 256,
+    "num_hidden_layers": 2,
+    # Heads of 32: vLLM's attention on CPUs knows no smaller ones.
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "tie_word_embeddings": True,
+    "bos_token_id": None,
+    "eos_token_id": VOCABULARY.index("<eos>"),
+    "pad_token_id": VOCABULARY.index("<pad>"),
+}
+
+
+def new_qwen2(seed: int) -> CausalLM:
+    """Return the untrained policy in Qwen2's architecture: 0.13 M parameters."""
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
     torch.manual_seed(seed)
-    return Qwen2ForCausalLM(
-        Qwen2Config(
-            vocab_size=len(VOCABULARY),
-            hidden_size=64,
-            intermediate_size=256,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=128,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=VOCABULARY.index("<eos>"),
-            pad_token_id=VOCABULARY.index("<pad>"),
-        )
-    )
+    return Qwen2ForCausalLM(Qwen2Config(**SIZES))
+
+
+def new_llama(seed: int) -> CausalLM:
+    """Return the untrained policy in Llama's architecture: no biases in attention, else of the same sizes."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(seed)
+    return LlamaForCausalLM(LlamaConfig(**SIZES))
 
 
 def learning_rate(step: int) -> float:
@@ -60,9 +72,8 @@ def learning_rate(step: int) -> float:
     return PEAK_RATE * min(1.0, (step + 1) / WARMUP) * (0.95 * cosine + 0.05)
 
 
-def pretrain(tokenizer: Tokenizer, seed: int) -> CausalLM:
-    """Return the base policy; the same seed gives the same weights on the same kind of machine."""
-    policy = new_policy(seed)
+def pretrain(policy: CausalLM, tokenizer: Tokenizer, seed: int) -> CausalLM:
+    """Return the policy, pretrained; the same seed gives the same weights on the same kind of machine."""
     rng = random.Random(seed)
     optimizer = torch.optim.AdamW(policy.parameters(), weight_decay=0.01, betas=(0.9, 0.98))
     for step in range(STEPS):

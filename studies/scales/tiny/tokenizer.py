@@ -2,7 +2,7 @@ r"""The world's tokenizer: one token a character, and `\boxed{` one token."""
 
 from __future__ import annotations
 
-from training.prompts import Tokenizer
+from core.prompts import Tokenizer
 
 SPECIAL = ("<pad>", "<eos>", "<user>", "<assistant>")
 VOCABULARY = (*SPECIAL, *"0123456789+-= ", "\\boxed{", "}")

@@ -31,9 +31,14 @@ class Problem:
         return self.left + self.right if self.operation == "+" else self.left - self.right
 
     @property
+    def digits(self) -> int:
+        """Of each number."""
+        return len(str(self.left))
+
+    @property
     def carries(self) -> int:
         """How many columns carry into the next one, or borrow from it."""
-        powers = [10**place for place in range(1, len(str(self.left)))]
+        powers = [10**place for place in range(1, self.digits)]
         if self.operation == "+":
             return sum(self.left % power + self.right % power >= power for power in powers)
         return sum(self.left % power < self.right % power for power in powers)

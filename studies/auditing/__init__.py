@@ -1,0 +1,1 @@
+"""The gradient audit: what `python -m studies.audit` is made of."""

@@ -1,0 +1,1 @@
+"""What a study takes before it is run: tokens, operations and time."""

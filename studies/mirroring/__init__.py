@@ -1,0 +1,1 @@
+"""Copies of runs' metrics for experiment trackers; records stay what counts."""
