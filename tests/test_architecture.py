@@ -17,14 +17,15 @@ ALLOWED = {
 }
 HOUSES = {*ALLOWED, "tests"}
 HOMES = {
-    "deepspeed": lambda path: path == "training/engine.py",
+    "deepspeed": lambda path: path.startswith("training/engine"),
     "math_verify": lambda path: path.startswith("evaluation/gra"),
     "lm_eval": lambda path: path.startswith("evaluation/"),
     "optuna": lambda path: path.startswith("studies/"),
+    "vllm": lambda path: path.startswith("training/vllm_"),
 }
 HEAVY = [
-    "accelerate", "datasets", "deepspeed", "jinja2", "lm_eval", "math_verify", "matplotlib", "optuna",
-    "pandas", "pyarrow", "pydantic", "scipy", "transformers", "tyro", "vllm",
+    "accelerate", "altair", "datasets", "deepspeed", "jinja2", "lm_eval", "math_verify", "matplotlib",
+    "optuna", "pandas", "pyarrow", "pydantic", "scipy", "transformers", "tyro", "vl_convert", "vllm",
 ]  # fmt: skip
 FILES = sorted(path for house in ALLOWED for path in (ROOT / house).rglob("*.py"))
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

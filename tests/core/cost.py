@@ -70,10 +70,10 @@ def by_hand(advantage, step, logp):
 @pytest.mark.benchmark(group="GRPO, 64 x 1024 tokens")
 def test_written_by_hand(benchmark, plan, step, logp):
     advantage = plan.plans[0].advantage[:, :1].float()
-    benchmark.pedantic(by_hand, (advantage, step, logp), rounds=200, warmup_rounds=20)
+    benchmark.pedantic(by_hand, (advantage, step, logp), rounds=500, warmup_rounds=20)
 
 
 @pytest.mark.benchmark(group="GRPO, 64 x 1024 tokens")
 def test_made_of_parts(benchmark, plan, step, logp):
-    found = benchmark.pedantic(of_parts, (plan, step, logp), rounds=200, warmup_rounds=20)
+    found = benchmark.pedantic(of_parts, (plan, step, logp), rounds=500, warmup_rounds=20)
     torch.testing.assert_close(found, by_hand(plan.plans[0].advantage[:, :1].float(), step, logp))

@@ -3,11 +3,15 @@
 import json
 import random
 import re
+import tempfile
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from evaluation.config import EvalConfig
-from evaluation.language_model import Generated, Policy
-from evaluation.runner import evaluate
+from evaluation.policy import Generated, Policy
+from evaluation.records import answers
+from evaluation.runner import Request, evaluate
 
 DATA = Path(__file__).parent / "data" / "suites"
 CONFIG = EvalConfig(suites=("tiny_add2", "tiny_add3"), samples=4, temperature=1.0, batch_size=7)
@@ -28,8 +32,23 @@ def sums(prompts, settings, seed):
     return answers
 
 
-def run(grader, generate=sums, config=CONFIG, seed=1, data=DATA, **kwargs):
-    return evaluate(Policy(generate, render), config, grader, seed=seed, data=data, **kwargs)
+class Outcome(NamedTuple):
+    """An evaluation and its samples."""
+
+    header: object
+    samples: list
+
+    @property
+    def suites(self):
+        return self.header.suites
+
+
+def run(grader, generate=sums, config=CONFIG, seed=1, data=DATA, directory=None, **kwargs):
+    policy, request = Policy(generate, render), Request(config, seed, data)
+    with tempfile.TemporaryDirectory() as folder:
+        directory = directory or Path(folder)
+        header = evaluate(policy, request, grader, directory, **kwargs)
+        return Outcome(header, list(answers(directory)))
 
 
 def questions(suite):
@@ -37,5 +56,5 @@ def questions(suite):
 
 
 def ungraded(result):
-    """The samples without the one field that is measured."""
-    return [sample._replace(seconds=0.0) for sample in result.samples]
+    """The samples without what is measured."""
+    return [replace(sample, seconds=0.0, grading_seconds=0.0) for sample in result.samples]

@@ -12,13 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evaluation import worker_process
-from evaluation.grading import Grader, GraderConfig
-from evaluation.worker_process import WorkerProcess
+from evaluation.grading import Grader, GraderConfig, worker_process
+from evaluation.grading.worker_process import WorkerProcess
 
 ROOT = Path(__file__).parents[2]
 # Passes every static limit, then keeps sympy busy for longer than any limit used here.
-ENDLESS = r"\boxed{" + "|x-" * 14 + "2" + "|" * 14 + "}"
+ENDLESS = r"\boxed{" + "|x-" * 26 + "2" + "|" * 26 + "}"
 PARENT = """
 import os, sys, time
 from evaluation.grading import Grader, GraderConfig
@@ -27,7 +26,7 @@ grader.grade(r"\\\\boxed{x+1}", "1+x")
 if sys.argv[1] == "fork" and os.fork() == 0:
     time.sleep(60)  # holds a copy of the worker's pipe
     os._exit(0)
-print(grader._workers[0].pid, flush=True)
+print(grader._pool.workers[0].pid, flush=True)
 grader.grade(sys.argv[2], "|x-2|") if sys.argv[1] == "busy" else time.sleep(60)
 """
 
@@ -37,7 +36,7 @@ def one_worker(**settings):
 
 
 def grading_child(grader):
-    (child,) = psutil.Process(grader._workers[0].pid).children()
+    (child,) = psutil.Process(grader._pool.workers[0].pid).children()
     return child
 
 
@@ -58,9 +57,9 @@ def alive(pid):
 def test_a_worker_starts_when_first_needed_and_ends_with_the_grader():
     with one_worker() as grader:
         grader.grade(r"\boxed{3}", "3")
-        assert grader._workers[0].pid is None, "an exact match needs no worker"
+        assert grader._pool.workers[0].pid is None, "an exact match needs no worker"
         grader.grade(r"\boxed{x+1}", "1+x")
-        family = [grader._workers[0].pid, grading_child(grader).pid]
+        family = [grader._pool.workers[0].pid, grading_child(grader).pid]
     assert until(lambda: not any(map(alive, family)), seconds=5)
 
 
@@ -69,9 +68,9 @@ def test_a_timeout_costs_a_child_and_no_neighbour():
     mixed = [pair for good in fine for pair in (good, (ENDLESS, "|x-2|"))]
     with Grader(GraderConfig(workers=2, time_limit=1.0)) as grader:
         grades = grader.grade_all(mixed)
-        workers = [worker.pid for worker in grader._workers]
+        workers = [worker.pid for worker in grader._pool.workers]
         assert grader.grade(r"\boxed{y+1}", "1+y").correct
-        assert [worker.pid for worker in grader._workers] == workers, "only the child is replaced"
+        assert [worker.pid for worker in grader._pool.workers] == workers, "only the child is replaced"
     assert {grade.outcome for grade in grades[::2]} == {"correct"}
     assert {(grade.outcome, grade.how) for grade in grades[1::2]} == {("timeout", "time_limit")}
     assert max(grade.seconds for grade in grades[1::2]) < 10
@@ -81,7 +80,7 @@ def test_a_timeout_costs_a_child_and_no_neighbour():
 def test_a_worker_killed_from_outside_is_replaced_and_asked_again(victim):
     with one_worker(time_limit=1.0) as grader:
         assert grader.grade(r"\boxed{x+1}", "1+x").correct
-        killed = grader._workers[0].pid if victim == "supervisor" else grading_child(grader).pid
+        killed = grader._pool.workers[0].pid if victim == "supervisor" else grading_child(grader).pid
         threading.Timer(0.3, os.kill, (killed, signal.SIGKILL)).start()
         grade = grader.grade(ENDLESS, "|x-2|")
         assert grade.outcome == "timeout"
@@ -96,7 +95,7 @@ def test_a_worker_killed_again_and_again_is_an_error_and_is_not_remembered():
 
         def assassin():
             while not done.wait(0.05):
-                pid = grader._workers[0].pid
+                pid = grader._pool.workers[0].pid
                 if pid and psutil.Process(pid).children():
                     os.killpg(pid, signal.SIGKILL)
 
@@ -109,38 +108,37 @@ def test_a_worker_killed_again_and_again_is_an_error_and_is_not_remembered():
             thread.join()
         assert grade[0] == "error"
         assert grade.how == "worker_died"
-        assert not any("|x-|" in question.answer for question in grader._cache)
+        assert not any("|x-|" in question.answer for question in grader._cache.verdicts)
         assert grader.grade(r"\boxed{y+1}", "1+y").correct
 
 
 def test_a_stopped_worker_is_killed_from_this_side():
     with one_worker(time_limit=0.5) as grader:
         grader.grade(r"\boxed{x+1}", "1+x")
-        os.killpg(grader._workers[0].pid, signal.SIGSTOP)
+        os.killpg(grader._pool.workers[0].pid, signal.SIGSTOP)
         stuck = grader.grade(r"\boxed{x+2}", "2+x")
         assert (stuck.outcome, stuck.how) == ("timeout", "stuck")
         assert stuck.seconds < 10
         assert grader.grade(r"\boxed{x+2}", "2+x").correct, "an accident is not remembered"
 
 
-def test_an_answer_that_eats_the_memory_is_an_error_of_its_own():
-    worker = WorkerProcess(asdict(GraderConfig(memory_limit=2**28, time_limit=20.0)))
-    powers = {"answer": "(1+x)^{1000000}", "golds": ["(1+x)^{1000001}"], "boxed": True}
+@pytest.mark.parametrize(("size", "swallow"), [(2**33, False), (160 * 2**20, False), (160 * 2**20, True)])
+def test_an_answer_that_eats_the_memory_is_an_error_of_its_own(size, swallow):
+    limits = GraderConfig(memory_limit=2**28, time_limit=20.0)
+    worker = WorkerProcess({**asdict(limits), "engine": "tests.evaluation.hungry_engine"})
     try:
-        worker.ask({"answer": "x+1", "golds": ["2+x"], "boxed": True})
+        assert worker.ask({"bytes": 1000, "swallow": swallow}).how == "took 1000"
         supervisor = worker.pid
-        assert worker.ask(powers) == ("error", None, "memory")
-        assert worker.ask({"answer": "x+1", "golds": ["1+x"], "boxed": True})[0] == "correct"
+        assert worker.ask({"bytes": size, "swallow": swallow}) == ("error", None, "memory")
+        assert worker.ask({"bytes": 1000, "swallow": swallow}).how == "took 1000"
         assert worker.pid == supervisor, "only the child is replaced"
     finally:
         worker.stop()
 
 
-def test_a_worker_that_cannot_start_is_not_a_wrong_answer(monkeypatch, tmp_path):
-    script = tmp_path / "broken.py"
-    script.write_text("raise SystemExit(1)")
-    monkeypatch.setattr(worker_process, "SCRIPT", script)
-    with one_worker() as grader, pytest.raises(RuntimeError, match=r"broken\.py did not start"):
+def test_a_worker_that_cannot_start_is_not_a_wrong_answer(monkeypatch):
+    monkeypatch.setattr(worker_process, "MODULE", "evaluation.no_such_worker")
+    with one_worker() as grader, pytest.raises(RuntimeError, match=r"no_such_worker did not start"):
         grader.grade(r"\boxed{x+1}", "1+x")
 
 
@@ -156,11 +154,11 @@ def interruptible():
 def test_an_interrupt_reaches_the_caller_alone():
     with one_worker(time_limit=30.0) as grader:
         grader.grade(r"\boxed{x+1}", "1+x")
-        pid = grader._workers[0].pid
+        pid = grader._pool.workers[0].pid
         assert os.getsid(pid) == pid
         os.killpg(pid, signal.SIGINT)
         assert grader.grade(r"\boxed{x+2}", "2+x").correct
-        assert grader._workers[0].pid == pid, "the worker ignores it"
+        assert grader._pool.workers[0].pid == pid, "the worker ignores it"
         threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
         with pytest.raises(KeyboardInterrupt):
             grader.grade(ENDLESS, "|x-2|")
@@ -193,8 +191,8 @@ def test_no_worker_outlives_a_killed_caller(state):
 
 def test_the_worker_loads_no_model_library():
     code = (
-        "import runpy, sys; sys.argv = ['x', '{}']; "
-        f"runpy.run_path({str(worker_process.SCRIPT)!r}); "
-        "sys.exit(bool({'torch', 'transformers', 'evaluation'} & set(sys.modules)))"
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+        "import evaluation.grading.worker, evaluation.grading.comparison; "
+        "sys.exit(bool({'torch', 'transformers', 'lm_eval', 'numpy'} & set(sys.modules)))"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True, cwd="/")

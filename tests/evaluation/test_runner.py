@@ -6,13 +6,15 @@ import random
 import re
 import subprocess
 import sys
+from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
 
-from evaluation.grading import Grader, GraderConfig
-from evaluation.language_model import Generated, batch_seed
+from evaluation.grading import Grader, GraderConfig, grader_version
+from evaluation.policy import Generated, batch_seed
 from tests.evaluation.asking import CONFIG, questions, render, run, sums, ungraded
 
 
@@ -30,7 +32,7 @@ def test_the_record_has_every_sample_of_every_question(grader):
         for row in questions(suite)
         for sample in range(4)
     ]
-    assert [(sample.suite, sample.question, sample.sample) for sample in result.samples] == expected
+    assert sorted(sample.key for sample in result.samples) == sorted(expected)
     assert {name: (info.version, info.questions) for name, info in result.suites.items()} == {
         "tiny_add2": ("1", 6),
         "tiny_add3": ("1", 6),
@@ -56,6 +58,9 @@ def test_each_sample_holds_what_was_asked_answered_and_graded(grader):
         assert (sample.tokens, sample.truncated) == (answer.tokens, answer.truncated)
         assert sample.extracted == re.search(r"boxed\{(\d+)\}", sample.response)[1]
         assert (sample.outcome == "correct") == (sample.extracted == row["answer"])
+        assert (sample.golds, sample.task_version) == ((row["answer"],), "1")
+        assert sample.grader_version == grader_version()
+        assert sample.seconds > 0
     assert {sample.outcome for sample in result.samples} == {"correct", "wrong"}
     assert len({sample.truncated for sample in result.samples}) == 2
 
@@ -83,18 +88,26 @@ def test_seeds_of_batches_differ_by_seed_suite_and_number():
     assert all(0 <= seed < 2**63 for seed in seeds)
 
 
-def test_avg_at_k_of_lm_eval_is_that_of_the_records(grader):
+def test_the_header_says_what_the_samples_came_to(grader):
     result = run(grader)
     for suite, info in result.suites.items():
-        outcomes = [sample.outcome for sample in result.samples if sample.suite == suite]
+        own = [sample for sample in result.samples if sample.suite == suite]
+        outcomes = [sample.outcome for sample in own]
         assert info.avg_at_k == pytest.approx(outcomes.count("correct") / len(outcomes))
-        assert info.avg_at_k == pytest.approx(result.avg_at_k(suite))
         assert 0 < info.avg_at_k < 1
+        by_question = defaultdict(list)
+        for sample in own:
+            by_question[sample.question].append(sample.outcome == "correct")
+        shares = [fmean(marks) for marks in by_question.values()]
+        assert info.standard_error == pytest.approx(stdev(shares) / len(shares) ** 0.5)
+        assert (info.outcomes["correct"], info.outcomes["timeout"]) == (outcomes.count("correct"), 0)
+        assert info.truncated == sum(sample.truncated for sample in own)
+        assert info.tokens == sum(sample.tokens for sample in own)
 
 
 def test_limit_asks_the_first_questions(grader):
     result = run(grader, config=replace(CONFIG, limit=2, samples=1))
-    assert [sample.question for sample in result.samples] == ["add2/0", "add2/1", "add3/0", "add3/1"]
+    assert sorted(sample.question for sample in result.samples) == ["add2/0", "add2/1", "add3/0", "add3/1"]
     assert result.suites["tiny_add2"].questions == 2
 
 
@@ -107,7 +120,7 @@ def test_batches_are_full_sorted_and_passed_the_protocol(grader):
 
     config = replace(CONFIG, suites=("tiny_add2",), samples=1, batch_size=4, temperature=0.0)
     progress = []
-    run(grader, spy, config, on_progress=lambda done, total: progress.append((done, total)))
+    run(grader, spy, config, on_progress=lambda told: progress.append((told.samples, told.of)))
     assert [len(lengths) for lengths, _ in calls] == [4, 2]
     assert all(settings == config for _, settings in calls)
     assert progress == [(4, 6), (6, 6)]
@@ -126,7 +139,7 @@ def test_long_prompts_come_first_and_answers_go_back_to_their_questions(grader, 
     config = replace(CONFIG, suites=("tiny_add2",), samples=2, batch_size=3)
     result = run(grader, exact, config, data=tmp_path)
     assert [len(prompt) for prompt in asked] == sorted(map(len, asked), reverse=True)
-    assert result.avg_at_k("tiny_add2") == 1
+    assert result.suites["tiny_add2"].avg_at_k == 1
 
 
 def test_an_exception_in_the_policy_fails_the_evaluation(grader):

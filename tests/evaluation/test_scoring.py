@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from evaluation.grading import Grader, GraderConfig
-from evaluation.language_model import Generated
-from evaluation.records import read_eval, write_eval
+from evaluation.policy import Generated
+from evaluation.records import read_evaluation
 from tests.evaluation.asking import CONFIG, run, sums, ungraded
 
 
@@ -94,9 +94,11 @@ def test_an_answer_without_a_verdict_is_left_out_of_both_averages(grader, tmp_pa
     config = replace(CONFIG, suites=("tiny_add2",), samples=4, batch_size=4)
     with BreakingGrader(GraderConfig(workers=1)) as breaking:
         result = run(breaking, first_breaks, config, data=tmp_path)
-        lost = run(breaking, lambda *_: [Generated("break", 1, False)] * 4, config, data=tmp_path)
-    assert result.avg_at_k("tiny_add2") == result.suites["tiny_add2"].avg_at_k == pytest.approx(2 / 3)
-    assert lost.avg_at_k("tiny_add2") is lost.suites["tiny_add2"].avg_at_k is None
+        folder = tmp_path / "lost"
+        lost = run(
+            breaking, lambda *_: [Generated("break", 1, False)] * 4, config, data=tmp_path, directory=folder
+        )
+    assert result.suites["tiny_add2"].avg_at_k == pytest.approx(2 / 3)
+    assert lost.suites["tiny_add2"].avg_at_k is None
     assert lost.suites["tiny_add2"].questions == 2
-    write_eval(tmp_path / "eval.json", lost)
-    assert read_eval(tmp_path / "eval.json") == lost
+    assert read_evaluation(folder) == lost.header

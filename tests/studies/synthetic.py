@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluation.config import EvalConfig
-from evaluation.records import EvalResult, Sample, SuiteInfo, write_eval
+from evaluation.records import Evaluation, SuiteInfo, write_evaluation
 from studies.directories import run_directory
 from studies.record import AlgorithmRecord, RunConfig, to_json
+from tests.evaluation.rows import row
 from training.config import TrainConfig
 
 SIDES = {"add": "in_distribution", "sub": "out_of_distribution"}
@@ -31,6 +32,11 @@ class Planted:
         arms: Names, in order; "base" is untrained.
         outcome: (arm, seed, suite, question number, sample) → outcome.
         metrics: (arm, seed, step) → metrics that differ from the defaults.
+        baselines: Each arm's own, where they are not all the same.
+        changed: (arm, configuration) → the arm's configuration.
+        level: (suite, question number) → difficulty; None: untold.
+        sides: For each suite the side of the training distribution that it is on.
+        presented: What study.json says otherwise of how the study is reported.
     """
 
     folder: Path
@@ -42,8 +48,16 @@ class Planted:
     baseline: str | None = "base"
     outcome: object = lambda arm, seed, suite, question, sample: "correct"
     metrics: object = lambda arm, seed, step: {}
+    baselines: dict | None = None
+    changed: object = lambda arm, config: config
+    level: object = lambda suite, question: None
+    sides: dict = field(default_factory=lambda: SIDES)
+    presented: dict = field(default_factory=dict)
 
     def config(self, arm, seed) -> RunConfig:
+        return self.changed(arm, self.plain_config(arm, seed))
+
+    def plain_config(self, arm, seed) -> RunConfig:
         return RunConfig(
             study=self.folder.name,
             arm=arm,
@@ -64,6 +78,8 @@ class Planted:
                 del run[key]
         described = {"study": self.folder.name, "title": "A toy study", "baseline": self.baseline}
         described |= {"arms": list(self.arms), "seeds": list(self.seeds), "runs": runs}
+        described |= {} if self.baselines is None else {"baselines": self.baselines}
+        described |= self.presented
         self.folder.mkdir(parents=True)
         (self.folder / "study.json").write_text(json.dumps(described))
         for arm in self.arms:
@@ -106,18 +122,16 @@ class Planted:
 
     def _write_samples(self, arm, seed, protocol, directory) -> None:
         samples, suites = [], {}
-        for suite, count in self.questions.items():
-            own = []
+        for suite in protocol.suites:
+            count = self.questions[suite]
             for number in range(count):
                 question = f"{suite}-{number}"
                 prompt = hashlib.sha256(question.encode()).hexdigest()
-                for sample in range(self.samples):
+                for sample in range(protocol.samples_of(suite)):
                     outcome = self.outcome(arm, seed, suite, number, sample)
-                    own.append(
-                        Sample(suite, question, sample, prompt, "r", "1", outcome, 9, outcome == "wrong", 0.1)
-                    )
-            suites[suite] = SuiteInfo("1", count, SIDES.get(suite), "f" * 64, None)
-            unscored = EvalResult(seed, protocol, suites, tuple(own))
-            suites[suite] = SuiteInfo(**asdict(suites[suite]) | {"avg_at_k": unscored.avg_at_k(suite)})
-            samples += own
-        write_eval(directory / "eval.json", EvalResult(seed, protocol, suites, tuple(samples)))
+                    cut = outcome == "wrong"
+                    told = {"prompt_sha256": prompt, "truncated": cut, "level": self.level(suite, number)}
+                    samples.append(row(suite, question, sample, outcome, **told))
+            asked = protocol.samples_of(suite)
+            suites[suite] = SuiteInfo("1", count, asked, self.sides.get(suite), "f" * 64)
+        write_evaluation(directory, Evaluation(seed, protocol, suites), samples)

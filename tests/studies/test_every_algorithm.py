@@ -37,7 +37,7 @@ def numbers(value):
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_thirty_steps_end_finite(name, tmp_path):
     study = Study(name="every", title="Every algorithm", arms=(Arm(name, name),), seeds=(0,))
-    (run,) = resolve(study, find_scale("tiny"), (0,), Changes(settings=SETTINGS)).runs
+    (run,) = resolve(study, [find_scale("tiny")], (0,), Changes(settings=SETTINGS)).runs
     execute(run, tmp_path / "run")
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))

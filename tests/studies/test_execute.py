@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.waiting import until
 
 PROJECT = Path(__file__).parents[2]
 SHORT = ("train.steps=6", "train.checkpoint_every=2", "evaluation.limit=5", "evaluation.samples=2")
@@ -50,13 +51,6 @@ def undisturbed(tmp_path_factory):
     return results, out
 
 
-def until(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_every_arm_is_trained_evaluated_and_tabulated(undisturbed):
     results, out = undisturbed
     for arm in ("base", "sft", "grpo", "hpt gate=0.0", "hpt gate=0.125", "hpt gate=0.25"):
@@ -79,24 +73,33 @@ def test_the_same_seeds_with_another_number_of_workers_give_the_same_tables(undi
     assert tables(tmp_path) == tables(results)
 
 
-@pytest.mark.parametrize("moment", ["training", "evaluating", "between checkpoints"])
-def test_a_study_killed_and_started_again_gives_the_same_tables(undisturbed, tmp_path, moment):
-    process = start(tmp_path)
-    runs = tmp_path / "ablation_gate" / "runs"
+def at(moment, running):
+    """Return whether one of the runs that are going on is where the study is to be killed."""
+    if moment == "evaluating":
+        return any(status["phase"] == "evaluate" and status["steps"] for status in running)
+    step = 1 if moment == "training" else 3
+    return any(status["phase"] == "train" and status["step"] == step for status in running)
 
-    def reached():
-        found = [json.loads(path.read_text()) for path in runs.glob("*/status.json")]
-        running = [status for status in found if status["state"] == "running"]
-        if moment == "evaluating":
-            return any(status["phase"] == "evaluate" and status["steps"] for status in running)
-        step = 1 if moment == "training" else 3
-        return any(status["phase"] == "train" and status["step"] == step for status in running)
 
-    until(reached)
+def kill(process):
+    """Kill a study, and wait until none of its processes is left."""
     children = psutil.Process(process.pid).children(recursive=True)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     until(lambda: not any(child.is_running() and child.status() != "zombie" for child in children), 15)
+
+
+def test_a_study_killed_again_and_again_gives_the_same_tables(undisturbed, tmp_path):
+    runs = tmp_path / "ablation_gate" / "runs"
+
+    def running():
+        found = [json.loads(path.read_text()) for path in runs.glob("*/status.json")]
+        return [status for status in found if status["state"] == "running"]
+
+    for moment in ("training", "between checkpoints", "evaluating"):
+        process = start(tmp_path)
+        until(lambda moment=moment: at(moment, running()))
+        kill(process)
     finish(start(tmp_path))
     assert tables(tmp_path) == tables(undisturbed[0])
 

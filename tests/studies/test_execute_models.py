@@ -10,7 +10,7 @@ from algorithms import ALGORITHMS
 from studies.execute import execute
 from studies.record import AlgorithmRecord, RunConfig
 from studies.scales.tiny_scale import TINY
-from training.config import CriticConfig
+from training.critic_config import CriticConfig
 
 EVALUATION = dataclasses.replace(TINY.evaluation, suites=("tiny_add2",), limit=2, samples=1)
 

@@ -49,7 +49,9 @@ def test_what_every_algorithm_has_is_said_once(listed):
     assert "normalize_std=True; sft, grpo " in flat
 
 
-@pytest.mark.parametrize("module", ["explain", "conformance", "run"])
+@pytest.mark.parametrize(
+    "module", ["explain", "conformance", "run", "audit", "plan", "export", "why", "mirror", "sweep"]
+)
 def test_help_tells_defaults_that_are_values_alone(module, capsys):
     main = __import__(f"studies.{module}", fromlist=["main"]).main
     with pytest.raises(SystemExit):
@@ -57,6 +59,6 @@ def test_help_tells_defaults_that_are_values_alone(module, capsys):
     said = capsys.readouterr().out
     for odd in ("(default: '')", "(default: )", "(default: None)", "{None}"):
         assert odd not in said, odd
-    if module != "conformance":
+    if module in ("explain", "run"):
         assert ".reinforce.mask=ClipMask(" in said
         assert ".kl=KlPenalty(" in said

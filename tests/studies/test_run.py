@@ -160,7 +160,7 @@ def test_help_loads_no_heavy_package():
     code = (
         "import sys\nfrom studies.run import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert not end.code\n"
-        "heavy = {'torch', 'optuna', 'pandas', 'transformers', 'lm_eval', 'matplotlib'} & set(sys.modules)\n"
+        "heavy = {'torch', 'optuna', 'pandas', 'transformers', 'lm_eval', 'altair'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env=toy.environment(), stdout=subprocess.DEVNULL)

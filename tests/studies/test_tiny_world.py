@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from core.prompts import render_prompt
 from studies.scales.tiny import build
 from studies.scales.tiny.tokenizer import VOCABULARY, build_tokenizer
 from studies.scales.tiny.world import NO_MISTAKES, Mistakes, draw_problem, worked_solution
-from training.prompts import render_prompt
 
 FOLDER = Path(build.__file__).parent
 COLUMN = re.compile(r"(\d+)([+-])(\d)([+-]1)?=(\d+)")
@@ -118,7 +118,7 @@ def test_suites_hold_right_answers_and_the_operation_they_name(name):
         assert len(left) == len(right) == digits
         exact = int(left) + int(right) if operation == "+" else int(left) - int(right)
         assert row["answer"] == str(exact)
-        assert row["tier"] == name
+        assert row["level"] == str(digits)
 
 
 def test_post_training_sees_no_subtraction():

@@ -11,7 +11,8 @@ import signal
 import sys
 import time
 
-from evaluation.records import EvalResult, Sample, SuiteInfo, write_eval
+from evaluation.records import Evaluation, SuiteInfo, write_evaluation
+from evaluation.samples import Sample
 from studies.record import to_json
 from training.run_dir import RunDirectory
 
@@ -34,7 +35,7 @@ def execute(run, directory):
     with (directory / "attempts").open("a") as file:
         file.write(f"{os.getpid()} {first}\n")
     attempts = len((directory / "attempts").read_text().splitlines())
-    records.keep_metrics(first)
+    records.keep_steps(first)
     steps = run.train.steps if run.algorithm else 0
     for step in range(first + 1, steps + 1):
         records.write_status("running", "train", step - 1, steps)
@@ -45,7 +46,7 @@ def execute(run, directory):
         if step == 3:
             misbehave(run, attempts, records, steps)
     records.write_status("running", "evaluate", steps, steps)
-    write_eval(directory / "eval.json", evaluation(run))
+    evaluate(run, directory)
     sys.stdout.write(f"done with {run.arm}\n")
     records.write_status("finished", "evaluate", steps, steps)
 
@@ -66,19 +67,31 @@ def chance(run, *more):
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 2**32
 
 
-def evaluation(run):
+def evaluate(run, directory):
     suites, k = run.evaluation.suites, run.evaluation.samples
-    samples = tuple(
+    samples = [
         Sample(
-            suite, str(question), sample, "0", "", None, outcome(run, suite, question, sample), 3, False, 0.0
+            suite=suite,
+            question=str(question),
+            sample=sample,
+            outcome=outcome(run, suite, question, sample),
+            extracted=None,
+            how="exact",
+            tokens=3,
+            truncated=False,
+            response="",
+            golds=("1",),
+            prompt_sha256="0",
+            seed=0,
+            seconds=0.0,
+            grading_seconds=0.0,
         )
         for suite in suites
         for question in range(4)
         for sample in range(k)
-    )
-    unscored = EvalResult(run.seed, run.evaluation, {}, samples)
-    infos = {name: SuiteInfo("1", 4, None, "0", unscored.avg_at_k(name)) for name in suites}
-    return EvalResult(run.seed, run.evaluation, infos, samples)
+    ]
+    infos = {name: SuiteInfo("1", 4, k, None, "0") for name in suites}
+    write_evaluation(directory, Evaluation(run.seed, run.evaluation, infos), samples)
 
 
 def outcome(run, *sample):

@@ -18,7 +18,7 @@ from core import (
 )
 from tests.training.rows import ragged_rows, row_logp
 from tests.training.runs import weights
-from training.config import CriticConfig
+from training.critic_config import CriticConfig
 
 GAMMA, LAM, CLIP = 0.98, 0.9, 0.2
 GAE = Gae(GAMMA, LAM)

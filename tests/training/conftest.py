@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.training.parquet import row
-from training.config import CriticConfig, EngineConfig, OptimizerConfig, TrainConfig
+from training.config import EngineConfig, OptimizerConfig, TrainConfig
 from training.critic import load_critic, load_critic_model
+from training.critic_config import CriticConfig
 from training.engine import Engine
 from training.learner import Learner
 from training.policy import ScoringPolicy, load_model, load_tokenizer

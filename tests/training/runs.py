@@ -1,9 +1,10 @@
 """Whole training runs on sums of two digits, small enough for tests.
 
-`python -m tests.training.runs` trains one. Arguments: run directory, policy, algorithm, steps.
-The run can be killed and started again.
+`python -m tests.training.runs` trains one. Arguments: run directory, policy, algorithm, steps, and engine
+settings as `zero_stage=2`. The run can be killed and started again, and be started on several ranks.
 """
 
+import ast
 import dataclasses
 import json
 import sys
@@ -33,11 +34,13 @@ from training.config import EngineConfig, OptimizerConfig, RolloutConfig, TrainC
 from training.data import Question
 from training.engine import Engine
 from training.learner import Learner
+from training.live_policy import TrainedPolicy
 from training.loop import Trainer, TrainJob
 from training.policy import ScoringPolicy, load_model, load_tokenizer
-from training.prompts import encode
-from training.rollout import TransformersSampler
+from training.ranks import join_ranks
 from training.run_dir import RunDirectory
+from training.tokens import encode
+from training.transformers_rollout import TransformersSampler
 
 
 def hysteresis():
@@ -115,13 +118,15 @@ def train(path, policy, algorithm, config=None, seed=0, reward=even_length):
     tokenizer = load_tokenizer(policy)
     model = load_model(policy, config.engine.precision)
     engine = Engine(ScoringPolicy(model, config.rollout.temperature), config.engine, config.optimizer)
-    directory = RunDirectory(Path(path))
+    directory = RunDirectory(Path(path), writes=engine.ranks.first)
     directory.write_config({}, {})
     job = TrainJob(questions(tokenizer), ALGORITHMS[algorithm], reward, config, seed)
+    sampler = TransformersSampler(model, tokenizer, engine.ranks)
+    if config.engine.zero_stage == 3 and engine.ranks.size > 1:
+        sampler.model = load_model(policy, config.engine.precision)
+        sampler.follow(TrainedPolicy(engine))
     try:
-        Trainer(
-            job, Learner(engine, config), TransformersSampler(model, tokenizer), tokenizer, directory
-        ).run()
+        Trainer(job, Learner(engine, config), sampler, tokenizer, directory).run()
         return weights(engine)
     finally:
         engine.close()
@@ -145,5 +150,8 @@ def metrics(path):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    target, policy_path, name, count = sys.argv[1:]
-    train(target, policy_path, name, train_config(int(count)))
+    target, policy_path, name, count, *settings = sys.argv[1:]
+    engine_settings = {key: ast.literal_eval(value) for key, value in (word.split("=") for word in settings)}
+    chosen = EngineConfig(**{"micro_batch_tokens": 120, **engine_settings})
+    trained = train(target, policy_path, name, train_config(int(count), engine=chosen))
+    torch.save(trained, Path(target) / f"weights-{join_ranks().rank}.pt")

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from training.config import CriticConfig, EngineConfig, OptimizerConfig, RolloutConfig, TrainConfig
+from training.config import EngineConfig, OptimizerConfig, RolloutConfig, TrainConfig
+from training.critic_config import CriticConfig
 
 BAD = [
     (EngineConfig, "engine", "zero_stage", [-1, 4]),

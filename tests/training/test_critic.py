@@ -7,8 +7,9 @@ from transformers.utils import logging
 
 from tests.training.actor_critic import row_values
 from tests.training.rows import ragged_rows
-from training.config import CriticConfig, EngineConfig, OptimizerConfig, TrainConfig
+from training.config import EngineConfig, OptimizerConfig, TrainConfig
 from training.critic import load_critic, load_critic_model
+from training.critic_config import CriticConfig
 from training.policy import load_model
 from training.responses import collate
 
@@ -132,7 +133,7 @@ def test_the_critics_engine_has_its_own_clip_and_never_skips(policy_path):
     )
     engine = load_critic(policy_path, config)
     assert engine.config == EngineConfig(zero_stage=2, gradient_clip=0.5, micro_batch_tokens=77)
-    (group,) = engine._adamw.param_groups
+    (group,) = engine._optimizer.param_groups
     assert (group["lr"], group["betas"], group["weight_decay"]) == (2e-5, (0.8, 0.9), 0.2)
     engine.close()
 

@@ -9,7 +9,7 @@ from algorithms import grpo
 from core import Gae
 from tests.training.actor_critic import CRITIC, all_equal, both_weights, learn, ppo
 from tests.training.rows import make_row
-from training.config import CriticConfig
+from training.critic_config import CriticConfig
 
 EASY = CriticConfig(learning_rate=1e-2)
 

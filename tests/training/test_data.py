@@ -6,8 +6,9 @@ import pytest
 
 from tests.training.parquet import row
 from training.config import RolloutConfig, TrainConfig
-from training.data import load_questions, questions_of_step
-from training.prompts import decode
+from training.data import load_questions
+from training.question_order import questions_of_step
+from training.tokens import decode
 
 
 def config(limit=50, prompt=40, questions=2, template=None):

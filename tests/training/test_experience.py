@@ -9,8 +9,9 @@ from algorithms import grpo, sft
 from algorithms.dapo import dapo
 from core import Algorithm, Curriculum, DemonstrationPrefix, DynamicSampling, RolloutPlan, SideStep, Stage
 from tests.training.scripted import Oracle, digit, scripted_sources
-from training.data import Question, questions_of_step
+from training.data import Question
 from training.experience import Experience, RunState, check_wishes
+from training.question_order import questions_of_step
 from training.stages import Moment, moment
 
 NEVER = {}

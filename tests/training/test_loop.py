@@ -16,17 +16,18 @@ from training.config import EngineConfig, OptimizerConfig, RolloutConfig
 from training.learner import Learner
 from training.loop import Trainer, TrainJob
 from training.policy import load_model, load_tokenizer
-from training.rollout import TransformersSampler
 from training.run_dir import RunDirectory
+from training.transformers_rollout import TransformersSampler
 from training.update import NotFiniteError
 
 TERMS = {"reinforce", "imitate", "entropy"}
 ALL_METRICS = {f"train/loss/{name}" for name in TERMS} | {
     "step", "train/loss", "train/learning_rate", "train/skipped_steps", "train/loss_surrogate",
     "train/gradient_norm", "train/rows", "train/tokens", "policy/entropy", "policy/ratio",
-    "policy/masked_share", "data/rows", "data/tokens", "data/offline_row_share",
-    "data/offline_token_share", "rollout/solve_rate", "rollout/solve_rates", "rollout/response_tokens",
-    "rollout/tokens", "rollout/entropy", "rollout/truncated_share", "rollout/outcomes",
+    "policy/masked_share", "policy/sampler_difference", "policy/kl_sampler", "data/rows", "data/tokens",
+    "data/offline_row_share", "data/offline_token_share", "rollout/solve_rate", "rollout/solve_rates",
+    "rollout/response_tokens", "rollout/tokens", "rollout/entropy", "rollout/truncated_share",
+    "rollout/outcomes", "spent/generated_tokens", "spent/demonstration_tokens", "spent/flops",
 }  # fmt: skip
 
 

@@ -1,11 +1,14 @@
 """Scores of response tokens, against a plain forward of every row alone."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from tests.studies.planning.storages import PeakMemory
 from tests.training.rows import ragged_rows, row_logits, row_logp
 from training.policy import ScoringPolicy, load_model, load_tokenizer
-from training.responses import collate
+from training.responses import Response, collate
 
 ROWS = ragged_rows()
 CPU = torch.device("cpu")
@@ -69,6 +72,56 @@ def test_gradient_checkpointing_recomputes_layers_and_changes_no_gradient(policy
         calls.append(len(seen))
     assert calls == [1, 2]
     assert torch.allclose(gradients[0], gradients[1], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("entropy_gradient", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_scoring_in_parts_changes_nothing_but_memory(policy_path, precision, entropy_gradient, monkeypatch):
+    inputs = collate(ROWS, CPU)
+    weights = torch.linspace(-1, 1, inputs.response_mask.numel()).reshape(inputs.response_mask.shape)
+    found = []
+    for most in (2**26, 1):  # all positions at once; one at a time
+        monkeypatch.setattr("training.policy.PART_LOGITS", most)
+        model = load_model(policy_path, precision)
+        scores = ScoringPolicy(model, 0.7)(inputs, entropy_gradient=entropy_gradient)
+        loss = (scores.logp * weights).sum()
+        (loss + (scores.entropy * weights.flip(0)).sum() if entropy_gradient else loss).backward()
+        gradients = torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+        found.append((scores, gradients))
+    (whole, expected), (parts, gradients) = found
+    assert torch.equal(whole.logp, parts.logp)
+    assert torch.equal(whole.entropy, parts.entropy)
+    assert parts.entropy.requires_grad == entropy_gradient
+    assert torch.equal(gradients, expected)
+
+
+def test_scoring_in_parts_keeps_logits_as_the_model_gave_them_alone(policy_path, monkeypatch):
+    row = Response(0, (1, 2), (3, 4) * 40, is_demonstration=False, reward=1.0)
+    inputs = collate([row] * 8, CPU)
+    peaks = []
+    for most in (2**26, 1):
+        monkeypatch.setattr("training.policy.PART_LOGITS", most)
+        policy = ScoringPolicy(load_model(policy_path, "fp32"))
+        policy.model = _OnlyLogits(policy.model.config.vocab_size)
+        with PeakMemory() as memory:
+            loss = policy(inputs).logp.sum()
+            memory.peak = memory.now
+            loss.backward()
+        peaks.append(memory.peak / (4 * inputs.response_mask.numel() * policy.model.vocabulary))
+    # In copies of the logits, all in fp32: five and the gradient's way to the weights, and two with it.
+    assert peaks[0] > 5
+    assert peaks[1] < 4
+
+
+class _OnlyLogits(torch.nn.Module):
+    def __init__(self, vocabulary):
+        super().__init__()
+        self.vocabulary = vocabulary
+        self.scale = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, input_ids, logits_to_keep, **_):
+        logits = self.scale * torch.ones(len(input_ids), logits_to_keep, self.vocabulary)
+        return SimpleNamespace(logits=logits)
 
 
 def test_bf16_logits_are_scored_in_fp32(policy_path):

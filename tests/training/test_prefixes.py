@@ -11,7 +11,8 @@ from training.data import Question
 from training.policy import ScoringPolicy, load_model
 from training.prefixes import opening, prefix_share
 from training.responses import collate
-from training.rollout import Sampled, TransformersSampler
+from training.rollout import Sampled
+from training.transformers_rollout import TransformersSampler
 
 LETTERS = (14, 6, 15, 7, 16, 8, 17)
 """What the demonstration below says: 7 tokens before its end."""

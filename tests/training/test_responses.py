@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.training.rows import make_row, ragged_rows
-from training.responses import Response, collate, micro_batches, token_batch
+from training.packing import micro_batches
+from training.responses import Response, collate, token_batch
 
 CPU = torch.device("cpu")
 SHAPES = st.lists(st.tuples(st.integers(2, 40), st.integers(1, 60)), min_size=1, max_size=30)

@@ -8,7 +8,8 @@ import torch
 from tests.training.rows import make_row
 from training.policy import ScoringPolicy, load_model
 from training.responses import Response, collate
-from training.rollout import Sampling, TransformersSampler
+from training.rollout import Sampling
+from training.transformers_rollout import TransformersSampler
 
 PROMPTS = [make_row(q, length, 1).prompt for q, length in ((1, 4), (2, 9), (3, 3), (4, 6))]
 EOS = 1

@@ -53,14 +53,14 @@ def test_metrics_past_a_step_are_dropped_torn_lines_included(directory):
         directory.append_metrics({"step": step})
     with (directory.path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "lo')
-    directory.keep_metrics(2)
+    directory.keep_steps(2)
     directory.append_metrics({"step": 3})
     lines = (directory.path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
 
 
 def test_a_run_without_metrics_starts_with_an_empty_file(directory):
-    directory.keep_metrics(0)
+    directory.keep_steps(0)
     assert (directory.path / "metrics.jsonl").read_text() == ""
 
 
@@ -80,4 +80,4 @@ def test_a_finished_write_leaves_one_file(tmp_path):
 def test_metrics_that_lack_steps_of_the_checkpoint_are_not_taken_for_whole(directory):
     directory.append_metrics({"step": 1})
     with pytest.raises(ValueError, match=r"metrics\.jsonl holds 1 steps, the newest checkpoint is of step 2"):
-        directory.keep_metrics(2)
+        directory.keep_steps(2)

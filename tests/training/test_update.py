@@ -21,7 +21,7 @@ from core import (
 )
 from tests.training.rows import make_row, row_logp
 from tests.training.textbook import CASES, DEMONSTRATIONS, ROLLOUTS, ROWS
-from training.providers import Models, forward_rows
+from training.providers import Models, policy_scores
 from training.responses import token_batch
 from training.update import NotFiniteError, Rates
 from training.update import update as update_models
@@ -33,8 +33,8 @@ def update(engine, algorithm, rows, learning_rate, behavior=None):
     return update_models(Models(engine), algorithm, step, rows, Rates(learning_rate, 0.0)).report
 
 
-def behavior_logp(engine, rows, micro_batch_tokens):
-    return forward_rows(engine.score, rows, micro_batch_tokens, engine.device)[0]
+def behavior_logp(engine, rows):
+    return policy_scores(Models(engine), rows).logp
 
 
 def flat(tensors):
@@ -100,7 +100,7 @@ def test_the_second_update_weighs_by_the_policy_before_the_first(unclipped_engin
     algorithm, loss = CASES[name]
     engine = unclipped_engine()
     old = current_logp(engine)
-    known = behavior_logp(engine, ROWS, 64)
+    known = behavior_logp(engine, ROWS)
     first = update(engine, algorithm, ROWS, 1e-2, known)
     expected = textbook_gradient(engine, loss, old)
     second = update(engine, algorithm, ROWS, 1e-2, known)
@@ -111,7 +111,7 @@ def test_the_second_update_weighs_by_the_policy_before_the_first(unclipped_engin
 
 def test_the_clip_binds_in_the_second_update(unclipped_engine):
     engine = unclipped_engine()
-    known = behavior_logp(engine, ROWS, 64)
+    known = behavior_logp(engine, ROWS)
     assert update(engine, grpo(), ROWS, 1e-2, known).masked == 0.0
     assert update(engine, grpo(), ROWS, 1e-2, known).masked > 0.0
 
@@ -162,7 +162,7 @@ def test_a_report_counts_rows_and_tokens_by_source(unclipped_engine):
 def test_the_masked_share_counts_only_tokens_a_term_trains_on(unclipped_engine):
     imitate_nothing = Algorithm("clipped", (CASES["grpo"][0].terms[0], *sft().terms))
     engine = unclipped_engine()
-    known = behavior_logp(engine, ROWS, 64) - 1.0
+    known = behavior_logp(engine, ROWS) - 1.0
     report = update(engine, imitate_nothing, ROWS, 1e-3, known)
     # All ratios of rollouts are e: the tokens of positive advantage are clipped, the others are kept.
     reinforced = [row for row in ROLLOUTS if row.question in (5, 7)]

@@ -18,7 +18,7 @@ SCALE = dataclasses.replace(toy.SCALE, algorithm_arguments={"hpt": {"sft_weight"
 
 
 def resolved(*texts, study=STUDY, scale=SCALE, seeds=(0,)):
-    return resolve(study, scale, seeds, read_changes(study, texts))
+    return resolve(study, [scale], seeds, read_changes(study, texts))
 
 
 def arm(name, *texts, **more):
@@ -203,10 +203,10 @@ def test_a_run_made_otherwise_is_found_without_study_json(tmp_path):
     ],
 )
 def test_inputs_that_are_missing_are_named_before_anything_runs(change, message):
-    tiny = resolve(STUDY, find_scale("tiny"), (0,), read_changes(STUDY, [change]))
+    tiny = resolve(STUDY, [find_scale("tiny")], (0,), read_changes(STUDY, [change]))
     with pytest.raises(UsageError, match=message):
         check_inputs(tiny.runs)
 
 
 def test_the_tiny_scales_inputs_are_all_there():
-    check_inputs(resolve(STUDY, find_scale("tiny"), (0,)).runs)
+    check_inputs(resolve(STUDY, [find_scale("tiny")], (0,)).runs)

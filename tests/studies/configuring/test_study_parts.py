@@ -39,7 +39,7 @@ def study(*arms):
 
 
 def resolved(*texts, of=STUDY, seeds=(0,)):
-    return resolve(of, toy.SCALE, seeds, read_changes(of, texts))
+    return resolve(of, [toy.SCALE], seeds, read_changes(of, texts))
 
 
 def records(*texts, of=STUDY):
@@ -276,10 +276,10 @@ def test_the_committed_results_are_still_those_of_their_study():
 
     folder = PROJECT / "results" / "ablation_gate"
     tiny = find_scale("tiny")
-    check_identity(resolve(committed, tiny, (0, 1, 2)), folder)
+    check_identity(resolve(committed, [tiny], (0, 1, 2)), folder)
     changes = read_changes(committed, ["hpt.reinforce.mask=ClipMask(0.2)"])
     with pytest.raises(UsageError, match=r'algorithm.parts.reinforce.mask: "not set" there, "ClipMask'):
-        check_identity(resolve(committed, tiny, (0, 1, 2), changes), folder)
+        check_identity(resolve(committed, [tiny], (0, 1, 2), changes), folder)
 
 
 def test_a_record_without_settings_that_came_later_is_still_its_studys(tmp_path):

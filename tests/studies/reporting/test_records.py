@@ -1,9 +1,11 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from evaluation.records import answers, read_header, write_evaluation
 from studies.reporting.records import read_records
 from studies.reporting.run_files import DamagedRecordError
 from tests.studies.synthetic import Planted
@@ -88,9 +90,11 @@ def edit(key, value):
         ("metrics.jsonl", drop_line, "metrics.jsonl line 2: the lines are not steps 1 to 3"),
         ("metrics.jsonl", lambda path: path.unlink(), "metrics.jsonl is missing"),
         ("metrics.jsonl", lambda path: path.write_text('{"step": 1}\n'), "line 1: no 'data/rows'"),
-        ("eval.json", cut, "eval.json is not a whole evaluation record: .* line 1"),
+        ("eval.json", cut, "eval.json is not a whole evaluation record: .* line 61"),
         ("eval.json", lambda path: path.unlink(), "eval.json is missing"),
-        ("eval.json", edit("samples", []), "eval.json is not a whole evaluation record: expected"),
+        ("eval.json", edit("finished", False), "eval.json: the evaluation is not finished"),
+        ("samples.jsonl", drop_line, "samples.jsonl was changed after the evaluation"),
+        ("samples.jsonl", lambda path: path.unlink(), "samples.jsonl is missing"),
         ("status.json", lambda path: path.unlink(), "status.json is missing"),
         ("status.json", edit("state", "done"), "state 'done' is none of"),
         ("config.json", cut, "config.json line 1: "),
@@ -164,11 +168,11 @@ def test_a_run_of_another_study_is_not_counted(planted):
 
 
 def test_other_prompts_and_versions_are_told(planted):
-    path = planted.run("grpo", 0) / "eval.json"
-    document = json.loads(path.read_text())
-    document["samples"][0]["prompt_sha256"] = "0" * 64
-    document["suites"]["sub"]["version"] = "2"
-    path.write_text(json.dumps(document))
+    directory = planted.run("grpo", 0)
+    header, (first, *others) = read_header(directory), answers(directory)
+    suites = {**header.suites, "sub": replace(header.suites["sub"], version="2")}
+    changed = [replace(first, prompt_sha256="0" * 64), *others]
+    write_evaluation(directory, replace(header, suites=suites), changed)
     problems = read_records(planted.folder).problems
     assert problems == (
         "suite 'add': 1 questions have not the same prompt in every run",

@@ -18,7 +18,7 @@ def planted(tmp_path):
 
 def test_suites_are_on_the_side_that_their_records_say(planted):
     assert suite_sides(read_records(planted.folder)) == SIDES
-    table = write_report(planted.folder, "python -m studies.run toy")
+    table = write_report(planted.folder, planted.folder, None, "python -m studies.run toy")
     assert "average in distribution" in table
     assert "average out of distribution" in table
 
@@ -26,4 +26,4 @@ def test_suites_are_on_the_side_that_their_records_say(planted):
 def test_without_a_finished_run_no_side_is_known_and_every_cell_says_missing(planted):
     shutil.rmtree(planted.folder / "runs")
     assert suite_sides(read_records(planted.folder)) == {}
-    assert "missing" in write_report(planted.folder, "python -m studies.run toy")
+    assert "missing" in write_report(planted.folder, planted.folder, None, "python -m studies.run toy")

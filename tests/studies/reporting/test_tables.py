@@ -6,8 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from evaluation.markdown import escape_markdown
+from studies.reporting.parts import Context
 from studies.reporting.records import read_records
-from studies.reporting.tables import escape_latex, escape_markdown, write_tables
+from studies.reporting.sections import make_part
+from studies.reporting.tables import escape_latex, write_tables
 from tests.studies.synthetic import SIDES, Planted, solved
 
 COMMAND = "python -m studies.run toy --seeds 3"
@@ -20,9 +23,15 @@ def planted(tmp_path):
     return study
 
 
+def sections(records, sides=SIDES):
+    context = Context(records, sides)
+    return [each for name in records.study.sections for each in make_part(name, context).sections]
+
+
 def written(planted, sides=SIDES):
-    markdown, csv, latex = write_tables(read_records(planted.folder), COMMAND, sides)
-    return markdown.read_text(), pd.read_csv(csv), latex.read_text()
+    paths = write_tables(sections(read_records(planted.folder), sides), planted.folder, COMMAND)
+    csv = pd.read_csv(paths["table.csv"])
+    return paths["table.md"].read_text(), csv, paths["table.tex"].read_text()
 
 
 def row_of(markdown, arm):
@@ -132,13 +141,15 @@ def test_the_files_do_not_depend_on_the_order_of_records(tmp_path, monkeypatch):
     planted = Planted(tmp_path / "toy", ("base", "a", "b"), questions={"add": 30, "sub": 9}, outcome=outcome)
     planted.write()
     records = read_records(planted.folder)
-    before = [path.read_bytes() for path in write_tables(records, COMMAND, SIDES)]
+    folder = planted.folder
+    before = [path.read_bytes() for path in write_tables(sections(records), folder, COMMAND).values()]
     listed = Path.glob
     monkeypatch.setattr(Path, "glob", lambda path, pattern: sorted(listed(path, pattern), reverse=True))
     shuffled = read_records(planted.folder)
     object.__setattr__(shuffled, "samples", shuffled.samples.sample(frac=1, random_state=0))
     object.__setattr__(shuffled, "metrics", shuffled.metrics.sample(frac=1, random_state=0))
-    assert [path.read_bytes() for path in write_tables(shuffled, COMMAND, SIDES)] == before
+    after = [path.read_bytes() for path in write_tables(sections(shuffled), folder, COMMAND).values()]
+    assert after == before
 
 
 def test_a_name_of_special_characters_is_shown_literally(tmp_path):

@@ -1,9 +1,9 @@
-import json
 import os
 
 import optuna
 import pytest
 
+from evaluation.records import answers
 from studies.configuring.resolve import resolve
 from studies.directories import folder_lock, read_status
 from studies.running.driver import Driver
@@ -35,7 +35,7 @@ def drive(tmp_path, monkeypatch):
         for key, value in environment.items():
             monkeypatch.setenv(key, value)
         recorder = Recorder()
-        driver = Driver(resolve(toy.STUDY, toy.SCALE, seeds), folder, 1, execute, recorder)
+        driver = Driver(resolve(toy.STUDY, [toy.SCALE], seeds), folder, 1, execute, recorder)
         return driver.drive(), recorder
 
     return start
@@ -107,10 +107,8 @@ def test_each_finished_run_has_exactly_one_completed_trial_with_its_score(drive,
         (arm, seed) for arm in ("base", "sft", "grpo") for seed in (0, 1)
     }
     for trial in completed:
-        record = json.loads(
-            (tmp_path / "toy/runs" / trial.user_attrs["run_directory"] / "eval.json").read_text()
-        )
-        marks = [sample["outcome"] == "correct" for sample in record["samples"]]
+        found = answers(tmp_path / "toy/runs" / trial.user_attrs["run_directory"])
+        marks = [sample.outcome == "correct" for sample in found]
         assert trial.value == pytest.approx(sum(marks) / len(marks))
 
 

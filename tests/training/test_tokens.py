@@ -3,7 +3,8 @@
 import pytest
 from tokenizers.processors import TemplateProcessing
 
-from training.prompts import decode, encode, render_prompt
+from core.prompts import render_prompt
+from training.tokens import decode, encode
 
 MESSAGES = [{"role": "user", "content": "12+3="}]
 

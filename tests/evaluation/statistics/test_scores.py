@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.scores import average_at_k, holm, mean_score, paired_difference, two_sided_p
+from evaluation.statistics.scores import average_at_k, holm, mean_score, paired_difference, two_sided_p
 
 
 def test_average_at_k_is_the_mean_over_the_samples_that_have_a_verdict():
