@@ -52,7 +52,7 @@ class Command:
     ] = ()
     """Mirror metrics while runs go on: tensorboard or wandb; may be repeated. studies.mirror has more."""
     list: bool = False
-    """Show studies, scales, algorithms and parts."""
+    """Show studies, sweeps, scales, algorithms and parts."""
 
     @property
     def changes(self) -> tuple[str, ...]:

@@ -13,13 +13,14 @@ from core.protocols import KINDS, LossTerm
 from studies.catalog import SCALES, STUDIES, find_scale, find_study
 from studies.configuring.kinds import HELD, PARTS, parts_of_kind
 from studies.configuring.places import ASKED, places, whole
+from studies.sweeping.sweep import SWEEPS, find_sweep
 
 WIDTH = 100
 
 
 def listing() -> str:
-    """Return all studies, scales, algorithms and parts."""
-    return "\n".join([*_studies(), "", *_scales(), "", *_algorithms(), "", *_parts()])
+    """Return all studies, sweeps, scales, algorithms and parts."""
+    return "\n".join([*_studies(), "", *_sweeps(), "", *_scales(), "", *_algorithms(), "", *_parts()])
 
 
 def _studies() -> Iterator[str]:
@@ -27,6 +28,17 @@ def _studies() -> Iterator[str]:
     studies = {name: find_study(name) for name in STUDIES}
     yield from _table(
         {name: f"{s.title}: {len(s.arms)} arms x {len(s.seeds)} seeds" for name, s in studies.items()}
+    )
+
+
+def _sweeps() -> Iterator[str]:
+    yield "Sweeps (python -m studies.sweep NAME; any study can be swept, with --axis)"
+    sweeps = {name: find_sweep(name) for name in SWEEPS}
+    yield from _table(
+        {
+            name: f"{found.study.title}: {found.sweep.trials} trials over {len(found.sweep.axes)} axes"
+            for name, found in sweeps.items()
+        }
     )
 
 

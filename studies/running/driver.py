@@ -23,8 +23,7 @@ from studies.directories import (
 )
 from studies.record import RunConfig
 from studies.running.journal import Attempt, Cell, Journal
-from studies.running.launching import share_devices
-from studies.running.pool import Reply, Worker, end_all
+from studies.running.pool import Reply, Worker, end_all, make_workers
 from studies.running.progress import Progress
 from studies.running.stopping import stopped_by_signals
 
@@ -76,14 +75,10 @@ class Driver:
         if not missing:
             return Outcome({}, None)
         self.progress.begin(len(finished), len(self._runs), min(self.workers, len(missing)))
-        first = self._runs[missing[0]]
-        devices = share_devices(self.workers, max(run.ranks for run in self._runs.values()))
+        ranks = max(run.ranks for run in self._runs.values())
         logs = [self.folder / "logs" / f"worker-{index}.log" for index in range(self.workers)]
-        self._idle = [
-            Worker(self.execute, log, first.threads, device)
-            for log, device in reversed(list(zip(logs, devices, strict=True)))
-        ]
-        workers = list(self._idle)
+        workers = make_workers(self.execute, logs, ranks, self._runs[missing[0]].threads)
+        self._idle = workers[::-1]
         try:
             with stopped_by_signals(self._stop):
                 self._loop()

@@ -8,13 +8,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from studies.catalog import PROJECT
 from studies.record import RunConfig, to_json
-from studies.running.launching import python_command
+from studies.running.launching import python_command, share_cpus, share_devices
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -23,6 +23,9 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "RAYON_NUM_THREADS",
 )
+MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+"""Limits, in bytes, by which glibc keeps what small tensors leave for the next ones: a tiny step takes a tenth
+less time than where the kernel is asked for zeroed pages again and again."""
 TAIL_LINES = 15
 TERM_SECONDS, KILL_SECONDS = 2.0, 2.0
 
@@ -44,12 +47,14 @@ class Worker:
         log: File that takes whatever it prints.
         threads: CPU threads; None leaves them alone.
         devices: Its GPUs, as CUDA_VISIBLE_DEVICES has them; None leaves them alone.
+        cpus: The CPUs that it keeps to with all it starts; None leaves them alone.
     """
 
     execute: str
     log: Path
     threads: int | None
     devices: str | None = None
+    cpus: set[int] | None = None
     _ranks: int = field(default=1, init=False)
     _process: subprocess.Popen[bytes] | None = None
     _heard: bytes = b""
@@ -113,10 +118,29 @@ class Worker:
                 env=_environment(self.threads, self.devices),
                 start_new_session=True,
             )
+        if self.cpus is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(process.pid, self.cpus)  # before it has threads, which would keep theirs
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         self._heard = b""
         return process
+
+
+def make_workers(execute: str, logs: Sequence[Path], ranks: int, threads: int | None) -> list[Worker]:
+    """Return a worker for each log, with a share of the machine; none has a process before it has a run.
+
+    Args:
+        execute: "module:function" of what carries out a run.
+        logs: Files that take whatever they print.
+        ranks: Processes of each.
+        threads: CPU threads of each process; None leaves them alone.
+    """
+    shares = zip(share_devices(len(logs), ranks), share_cpus(len(logs), ranks, threads), strict=True)
+    return [
+        Worker(execute, log, threads, devices, cpus)
+        for log, (devices, cpus) in zip(logs, shares, strict=True)
+    ]
 
 
 def end_all(workers: Iterable[Worker]) -> None:
@@ -144,6 +168,7 @@ def _cause(returncode: int) -> str:
 
 def _environment(threads: int | None, devices: str | None) -> dict[str, str]:
     environment = {
+        **MEMORY_KEPT,
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH")))),
         "PYTHONUNBUFFERED": "1",

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from studies.auditing.of_study import audit_study, launch_audit
 from studies.directories import folder_lock
-from studies.running.launching import share_devices
-from studies.running.pool import Worker
+from studies.running.pool import Worker, make_workers
 from studies.sweeping.address import Address
 from studies.sweeping.board import Board
 from studies.sweeping.driver import SweepDriver
@@ -78,12 +77,8 @@ class Work:
     def _workers(self) -> list[Worker]:
         session, count, first = self.session, self.session.command.workers, self.session.first_run
         apart = "" if self.address is None else f"{socket.gethostname()}-{os.getpid()}-"
-        return [
-            Worker(
-                self.execute, session.folder / "logs" / f"worker-{apart}{index}.log", first.threads, device
-            )
-            for index, device in enumerate(share_devices(count, first.ranks))
-        ]
+        logs = [session.folder / "logs" / f"worker-{apart}{index}.log" for index in range(count)]
+        return make_workers(self.execute, logs, first.ranks, first.threads)
 
     def _board(self, store: Store) -> Board:
         session, first = self.session, self.session.first_run

@@ -41,6 +41,10 @@ def test_lines_are_short_and_names_stand_in_a_column_of_their_own(listed):
     assert len(set(starts.values())) == 1, starts
 
 
+def test_sweeps_are_listed_with_their_trials_and_axes(listed):
+    assert "  sweep_gate_mix  HPT with a hard or soft gate and mixing weights: 60 trials" in listed
+
+
 def test_what_every_algorithm_has_is_said_once(listed):
     assert listed.count("aside") == 1
     assert "rollouts and aside" in listed

@@ -46,6 +46,26 @@ def test_without_gpus_nothing_is_given(gpus):
     assert launching.share_devices(2, 3) == [None, None]
 
 
+@pytest.fixture
+def cpus(monkeypatch):
+    def have(*numbers):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _: set(numbers))
+
+    return have
+
+
+def test_workers_that_fill_the_machine_keep_to_cpus_of_their_own(cpus):
+    cpus(3, 5, 8, 9)
+    assert launching.share_cpus(4, 1, 1) == [{3}, {5}, {8}, {9}]
+    assert launching.share_cpus(2, 1, 2) == launching.share_cpus(2, 2, 1) == [{3, 5}, {8, 9}]
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(3, 1), (5, 1), (2, None), (1, 4)])
+def test_workers_are_free_to_move_where_they_leave_cpus_over_want_more_or_are_alone(cpus, workers, threads):
+    cpus(0, 1, 2, 3)
+    assert launching.share_cpus(workers, 1, threads) == [None] * workers
+
+
 @pytest.mark.parametrize(("world", "expected"), [(None, False), ("1", False), ("2", True)])
 def test_a_launcher_is_known_by_the_number_of_its_ranks(monkeypatch, world, expected):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
