@@ -21,7 +21,7 @@ from studies.auditing.configuration import audit_configuration
 from studies.auditing.planted import PLANTS
 from studies.auditing.result import CellResult
 from studies.auditing.table import cells
-from studies.running.worker import end_with
+from studies.running.orphans import end_with
 from training.config import EngineConfig
 from training.engine import Engine
 from training.ranks import Ranks, join_ranks

@@ -64,7 +64,7 @@ class StudyCost:
 
     Args:
         arms: One run of each.
-        runs: All of them, in the order in which they are started.
+        runs: All of them, in the order in which one worker starts them.
     """
 
     arms: tuple[ArmCost, ...]

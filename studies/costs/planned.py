@@ -84,6 +84,14 @@ def plan_run(run: RunConfig, lengths: Lengths, step_seconds: float | None = None
     return Planned(steps, step, evaluation, answers)
 
 
+def expected_flops(run: RunConfig) -> float:
+    """Return about how many operations a run takes; 0 where its files cannot be read, as it will tell."""
+    try:
+        return flops(plan_run(run, longest(run)).whole)
+    except UsageError:
+        return 0.0
+
+
 def _needs(stage: Stage) -> frozenset[str]:
     return stage.algorithm.needs | stage.algorithm.plan_needs
 

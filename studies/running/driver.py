@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from studies.catalog import UsageError
 from studies.configuring.resolve import Resolved
+from studies.costs.planned import expected_flops
 from studies.directories import (
     keep_reason,
     mean_score,
@@ -70,7 +71,7 @@ class Driver:
     def drive(self) -> Outcome:
         """Run all that is missing; end every process that was started, however this ends."""
         finished = self._finished()
-        missing = [cell for cell in self._runs if cell not in finished]
+        missing = self._in_order([cell for cell in self._runs if cell not in finished])
         self._journal.plan(finished, missing)
         if not missing:
             return Outcome({}, None)
@@ -90,6 +91,14 @@ class Driver:
             for attempt in self._busy.values():
                 self._journal.failed(attempt.number, "interrupted")
         return Outcome(self._failed, self._stopped_by)
+
+    def _in_order(self, cells: list[Cell]) -> list[Cell]:
+        """Return runs seed by seed; several workers begin with the longest, to end at one time."""
+        if self.workers == 1:
+            return cells
+        arms = {run.arm: run for run in self._runs.values()}
+        work = {arm: expected_flops(run) for arm, run in arms.items()}
+        return sorted(cells, key=lambda cell: (cell.seed, -work[cell.arm]))
 
     def _loop(self) -> None:
         while self._stopped_by is None:

@@ -24,8 +24,8 @@ THREAD_VARIABLES = (
     "RAYON_NUM_THREADS",
 )
 MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
-"""Limits, in bytes, by which glibc keeps what small tensors leave for the next ones: a tiny step takes a tenth
-less time than where the kernel is asked for zeroed pages again and again."""
+"""Limits, in bytes, by which glibc keeps what small tensors leave for the next ones: the kernel is not asked
+for zeroed pages again and again, and a tiny step takes a tenth less time."""
 TAIL_LINES = 15
 TERM_SECONDS, KILL_SECONDS = 2.0, 2.0
 

@@ -8,7 +8,6 @@ out by as many of these processes, started by a launcher.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import json
 import os
@@ -16,22 +15,17 @@ import select
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-import psutil
-
 from studies.directories import keep_reason
 from studies.record import RunConfig, from_json
 from studies.running.launching import launched
+from studies.running.orphans import end_with
 
 Execute = Callable[[RunConfig, Path], None]
-
-PR_SET_PDEATHSIG = 1
-PARENT_WATCH_SECONDS = 1.0
 
 
 def main() -> None:
@@ -101,29 +95,6 @@ def load(execute: str) -> Execute:
     """Return the function named "module:function"."""
     module, _, function = execute.partition(":")
     return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
-
-
-def end_with(driver: int) -> None:
-    """Have this process end when the driver or its launcher of ranks does, even by SIGKILL."""
-    # A launcher may be gone before a rank is here.
-    parent = os.getppid() if launched() else driver
-    if launched() and psutil.Process(parent).ppid() != driver:
-        os.killpg(0, signal.SIGKILL)
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    _end_if_orphaned(parent)  # it may have died before it could be told of
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-
-
-def _watch(parent: int) -> None:
-    while True:
-        time.sleep(PARENT_WATCH_SECONDS)
-        _end_if_orphaned(parent)
-
-
-def _end_if_orphaned(parent: int) -> None:
-    if os.getppid() != parent:
-        os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

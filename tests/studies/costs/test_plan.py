@@ -8,7 +8,7 @@ import pytest
 from evaluation.samples import append_samples
 from studies.configuring.requested import request
 from studies.costs.foretold import ESTIMATED, foretell
-from studies.costs.planned import flops, longest, plan_run
+from studies.costs.planned import expected_flops, flops, longest, plan_run
 from studies.costs.text import amount, makespan
 from studies.directories import run_directory
 from studies.record import to_json
@@ -55,6 +55,13 @@ def test_without_records_the_closed_forms_are_told_and_said_to_be_estimates(reso
     assert grpo.planned.whole.evaluated == ANSWERS * 52
     assert cost.of("base").planned.whole.trained == 0
     assert grpo.seconds > cost.of("base").seconds > 0
+
+
+def test_runs_are_ranked_by_their_operations_and_one_of_unreadable_files_comes_last(resolved):
+    expected = {arm: expected_flops(run_of(resolved, arm)) for arm in ("base", "sft", "grpo", "hpt gate=0.0")}
+    assert sorted(expected, key=expected.get) == ["base", "sft", "grpo", "hpt gate=0.0"]
+    assert expected["base"] > 0
+    assert expected_flops(dataclasses.replace(run_of(resolved, "grpo"), policy="no/policy")) == 0
 
 
 def test_an_arms_own_runs_tell_its_pace(resolved, tmp_path):

@@ -31,11 +31,11 @@ def drive(tmp_path, monkeypatch):
     folder = tmp_path / "toy"
     folder.mkdir()
 
-    def start(seeds=(0,), execute="tests.studies.toy_executor:execute", **environment):
+    def start(seeds=(0,), workers=1, execute="tests.studies.toy_executor:execute", **environment):
         for key, value in environment.items():
             monkeypatch.setenv(key, value)
         recorder = Recorder()
-        driver = Driver(resolve(toy.STUDY, [toy.SCALE], seeds), folder, 1, execute, recorder)
+        driver = Driver(resolve(toy.STUDY, [toy.SCALE], seeds), folder, workers, execute, recorder)
         return driver.drive(), recorder
 
     return start
@@ -57,6 +57,19 @@ def test_a_run_whose_worker_is_killed_is_tried_once_more_from_its_checkpoint(dri
     assert not toy.lives(killed)
     [failed] = [trial for trial in trials(tmp_path / "toy") if trial.state.name == "FAIL"]
     assert failed.user_attrs["reason"].startswith("killed by signal 9")
+
+
+@pytest.mark.parametrize(
+    ("workers", "order"),
+    [(1, ["base", "sft", "grpo"]), (2, ["grpo", "sft", "base"])],
+    ids=["as listed", "longest first"],
+)
+def test_several_workers_begin_each_seed_with_the_longest_runs(drive, monkeypatch, workers, order):
+    work = {"base": 1.0, "sft": 2.0, "grpo": 3.0}
+    monkeypatch.setattr("studies.running.driver.expected_flops", lambda run: work[run.arm])
+    _, recorder = drive(seeds=(0, 1), workers=workers)
+    started = [cell for _, cell in recorder.events("started")]
+    assert started == [Cell(arm, seed) for seed in (0, 1) for arm in order]
 
 
 def test_a_run_that_kills_its_worker_twice_is_failed_with_the_cause_and_others_go_on(drive, tmp_path):
