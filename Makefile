@@ -53,7 +53,8 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses 2 --dist loadfile
 
 test-slow: $(INSTALLED_VLLM)
-	$(BIN)/python -m pytest -m "slow and not gpu" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "slow and not timing and not gpu" --numprocesses 2 --dist loadfile --durations 25
+	$(BIN)/python -m pytest -m "timing and not gpu"
 
 docs: $(INSTALLED)
 	$(BIN)/python -m studies.explain --docs docs/algorithms --readme README.md

@@ -16,7 +16,7 @@ from evaluation.asking import Batch, batches, make_prompts
 from evaluation.config import EvalConfig
 from evaluation.graded import graded
 from evaluation.grading import Grader, grader_version
-from evaluation.policy import Policy
+from evaluation.policy import Generated, Policy
 from evaluation.records import Evaluation, SuiteInfo, read_header, write_header
 from evaluation.samples import Sample, append_samples, resume_samples
 from evaluation.suites import suites_of
@@ -142,7 +142,7 @@ class _Run:
     total: int = 0
 
     def go_on(self, plan: Callable[[], Iterator[Batch]]) -> None:
-        """Sample what is missing; a batch is graded while the next one is sampled."""
+        """Sample what is missing; a batch is graded and recorded while the next one is sampled."""
         kept = 0
         for found in resume_samples(self.path, (batch.keys for batch in plan())):
             self._count(found)
@@ -155,18 +155,22 @@ class _Run:
                     prompts = [prompt.text for prompt, _ in batch.draws]
                     generated = self.policy.generate(prompts, self.config, batch.seed)
                     seconds = (time.perf_counter() - started) / len(prompts)
-                    # Nothing is recorded twice, whatever happens while it is.
+                    # Nothing is counted twice, whatever happens while it is.
                     last, pending = pending, None
-                    self._record(last)
-                    pending = pool.submit(graded, self.grader, batch, generated, seconds)
+                    self._take(last)
+                    pending = pool.submit(self._record, batch, generated, seconds)
             finally:
-                self._record(pending)
+                self._take(pending)
 
-    def _record(self, pending: Future[list[Sample]] | None) -> None:
-        if pending is not None:
-            found = pending.result()
-            append_samples(self.path, found)
-            self._count(found)
+    def _record(self, batch: Batch, generated: Sequence[Generated], seconds: float) -> list[Sample]:
+        """Grade a batch and write it down: beside the sampling of the next one."""
+        found = graded(self.grader, batch, generated, seconds)
+        append_samples(self.path, found)
+        return found
+
+    def _take(self, recorded: Future[list[Sample]] | None) -> None:
+        if recorded is not None:
+            self._count(recorded.result())
 
     def _count(self, found: Sequence[Sample]) -> None:
         for sample in found:

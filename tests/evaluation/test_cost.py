@@ -50,6 +50,7 @@ def test_memory_does_not_grow_with_the_number_of_samples(grader, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timing
 def test_an_evaluation_takes_no_longer_than_lm_evals_own_run_of_the_same_requests(grader, tmp_path):
     config = EvalConfig(suites=SUITES, samples=32, max_response_tokens=24, batch_size=64)
     data = TINY / "eval"
@@ -79,7 +80,7 @@ def test_an_evaluation_takes_no_longer_than_lm_evals_own_run_of_the_same_request
             )
         return time.perf_counter() - started
 
-    times = [(ours(attempt), theirs(attempt)) for attempt in range(2)]
+    times = [(ours(attempt), theirs(attempt)) for attempt in range(3)]
     best = [min(column) for column in zip(*times, strict=True)]
     sys.stdout.write(f"\nours {best[0]:.1f} s, lm-eval's own {best[1]:.1f} s\n")
     assert best[0] < 1.1 * best[1]

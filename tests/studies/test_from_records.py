@@ -175,6 +175,7 @@ def test_tables_are_made_again_without_anything_being_run(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timing
 def test_two_hundred_runs_become_tables_in_ten_seconds(tmp_path):
     study = Recorded(
         tmp_path / "toy",
