@@ -187,7 +187,7 @@ def _unknown_notes(
         scales = "".join(f" --scale {scale}" for scale in dict.fromkeys(runs[arm]["scale"] for arm in others))
         known = " (the one that is known was measured under others)" if floors else ""
         notes.append(
-            f"No noise floor is known for this scale and protocol, and this length of training{known}: run "
-            f"`python -m studies.run {FLOOR_STUDY}{scales}`, for {', '.join(others)}."
+            f"No noise floor is known for this scale and protocol, and this length of training{known}; "
+            f"it is found for {', '.join(others)} by: python -m studies.run {FLOOR_STUDY}{scales}"
         )
     return notes

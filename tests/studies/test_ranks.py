@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -37,11 +36,16 @@ def arguments(study, results, *settings):
     return [str(study), "--results", str(results), "--set", *SHORT, *settings]
 
 
-def start(study, results, *settings, audited=None):
-    """Start the study; where one of the same engine is `audited`, its audit is taken over."""
-    if audited is not None:
-        (results / "two_ranks").mkdir()
-        shutil.copy(audited / "two_ranks/audit.json", results / "two_ranks")
+def take_over_audits(results, *others):
+    """Have a folder's study start with the audits of others, so that it need not make its own."""
+    (results / "two_ranks").mkdir()
+    audits = [json.loads((other / "two_ranks/audit.json").read_text())["audits"] for other in others]
+    (results / "two_ranks/audit.json").write_text(
+        json.dumps({"audits": [each for some in audits for each in some]})
+    )
+
+
+def start(study, results, *settings):
     command = [sys.executable, "-m", "studies.run", *arguments(study, results, *settings)]
     return subprocess.Popen(
         command,
@@ -79,6 +83,13 @@ def undisturbed(study, tmp_path_factory):
     return results
 
 
+@pytest.fixture(scope="module")
+def alone(study, tmp_path_factory):
+    results = tmp_path_factory.mktemp("alone")
+    finish(start(study, results))
+    return results
+
+
 def test_two_ranks_write_one_record_of_one_run(undisturbed):
     run = undisturbed / "two_ranks/runs" / ARM
     assert json.loads((run / "config.json").read_text())["provenance"]["ranks"] == 2
@@ -89,9 +100,8 @@ def test_two_ranks_write_one_record_of_one_run(undisturbed):
     }
 
 
-def test_a_run_of_two_ranks_is_that_of_one_but_for_rounding(undisturbed, study, tmp_path):
-    finish(start(study, tmp_path))
-    (two, table), (one, expected) = records(undisturbed), records(tmp_path)
+def test_a_run_of_two_ranks_is_that_of_one_but_for_rounding(undisturbed, alone):
+    (two, table), (one, expected) = records(undisturbed), records(alone)
     assert table == expected
     for here, there in zip(two, one, strict=True):
         assert here["rollout/solve_rates"] == there["rollout/solve_rates"]
@@ -109,8 +119,9 @@ def test_a_launcher_of_the_users_own_gives_the_same_run(undisturbed, study, tmp_
     assert records(tmp_path) == records(undisturbed)
 
 
-def test_a_run_goes_on_with_another_number_of_ranks(undisturbed, study, tmp_path):
-    running = start(study, tmp_path, "ranks=2", audited=undisturbed)
+def test_a_run_goes_on_with_another_number_of_ranks(undisturbed, alone, study, tmp_path):
+    take_over_audits(tmp_path, undisturbed, alone)
+    running = start(study, tmp_path, "ranks=2")
     until(lambda: steps_done(tmp_path) >= 3)
     running.send_signal(signal.SIGINT)
     finish(running, 130)
@@ -126,7 +137,8 @@ def test_a_run_goes_on_with_another_number_of_ranks(undisturbed, study, tmp_path
 
 
 def test_a_run_that_raises_on_its_ranks_is_failed_at_once_with_the_reason(undisturbed, study, tmp_path):
-    failing = start(study, tmp_path, "ranks=2", "train.optimizer.learning_rate=1e30", audited=undisturbed)
+    take_over_audits(tmp_path, undisturbed)
+    failing = start(study, tmp_path, "ranks=2", "train.optimizer.learning_rate=1e30")
     _, err = failing.communicate(timeout=300)
     assert failing.returncode == 1
     assert "again     " not in err, "what raises is not tried twice"
@@ -139,10 +151,9 @@ def test_a_run_that_raises_on_its_ranks_is_failed_at_once_with_the_reason(undist
 class Watched:
     """A study that was started, with the processes it has."""
 
-    def __init__(self, study, results, audited):
+    def __init__(self, study, results):
         self.results = results
-        first = not (results / "two_ranks").exists()
-        self.driver = start(study, results, "ranks=2", audited=audited if first else None)
+        self.driver = start(study, results, "ranks=2")
         self.seen = {}
 
     def look(self):
@@ -175,12 +186,13 @@ class Watched:
 def test_killed_processes_cost_the_steps_since_the_last_checkpoint_and_leave_none_behind(
     undisturbed, study, tmp_path
 ):
+    take_over_audits(tmp_path, undisturbed)
     for victim, steps in (("rank 1", 1), ("launcher", 3)):
-        watched = Watched(study, tmp_path, undisturbed)
+        watched = Watched(study, tmp_path)
         watched.kill(victim, steps)
         watched.kill("driver", steps)
         until(lambda: not watched.left(), 20)  # noqa: B023
-    watched = Watched(study, tmp_path, undisturbed)
+    watched = Watched(study, tmp_path)
     watched.kill("rank 0", 5)
     watched.look()
     finish(watched.driver)

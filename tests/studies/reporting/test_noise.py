@@ -179,7 +179,7 @@ def test_without_a_floor_the_command_that_measures_one_is_named(tmp_path):
     assert list(sections) == ["differences"]
     told = " ".join(sections["differences"].notes)
     assert "No noise floor is known" in told
-    assert "`python -m studies.run noise_floor --scale toy`" in told
+    assert "by: python -m studies.run noise_floor --scale toy" in told
 
 
 @pytest.mark.parametrize(
