@@ -162,9 +162,10 @@ def _panel(data: str, label: str, average: str, algorithms: list[str]) -> Any:  
     colors = alt.Scale(domain=algorithms, range=[COLORS[i % len(COLORS)] for i in range(len(algorithms))])
     opacity = alt.condition("datum.verdict == 'refused'", alt.value(0.1), alt.value(0.9))
     line = base.mark_line(interpolate="step-after", color="#888888", strokeDash=[4, 3])
+    legend = alt.Legend(orient="top", title=None)
     points = base.mark_point(filled=True, size=75, strokeWidth=1.5).encode(
-        color=alt.Color("algorithm:N", scale=colors, legend=alt.Legend(orient="top", title=None)),
-        stroke=alt.Stroke("algorithm:N", scale=colors, legend=None),
+        color=alt.Color("algorithm:N", scale=colors, legend=legend),
+        stroke=alt.Stroke("algorithm:N", scale=colors, legend=legend),
         shape=alt.Shape("budget:N", legend=alt.Legend(orient="top", title="budget of")),
         fillOpacity=opacity,
         tooltip=["arm:N", "verdict:N", "spent:Q", "score:Q"],

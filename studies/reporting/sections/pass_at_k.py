@@ -108,11 +108,15 @@ def _notes(data: pd.DataFrame) -> Iterator[str]:
     largest = data.groupby(["suite", "samples", "seeds"], sort=False)["questions"].max()
     for (suite, samples, seeds), questions in zip(largest.index.tolist(), largest, strict=True):
         yield f"{suite}: {questions} questions × {samples} answers × {seeds} seed{'s' if seeds > 1 else ''}."
-    alone = "questions alone" if (data["seeds"] == 1).all() else "questions and training seeds"
-    yield f"Errors and bands are for other {alone}, not for more answers to the same questions."
+    yield f"Errors and bands are for other {_varied(data)}, not for more answers to the same questions."
     short = data.groupby(["arm", "suite"])["questions"].agg(["min", "max"])
     if (short["min"] < short["max"]).any():
         yield "Questions on which fewer than k answers have a verdict are left out of pass@k."
+
+
+def _varied(data: pd.DataFrame) -> str:
+    """Return what errors and bands are for."""
+    return "questions alone" if (data["seeds"] == 1).all() else "questions and training seeds"
 
 
 def _chart(records: Records, data: pd.DataFrame) -> Chart:
@@ -121,19 +125,20 @@ def _chart(records: Records, data: pd.DataFrame) -> Chart:
     arms = [arm for arm in records.study.arms if arm in set(data["arm"])]
     drawn = data.assign(**{name: (100 * data[name]).round(3) for name in ("score", "low", "high")})
     ticks = alt.Axis(values=sorted(set(data["k"])), format="d", labelOverlap=False, labelFlush=False)
+    legend = alt.Legend(orient="top", title=None, symbolOpacity=1)
     base = alt.Chart(alt.NamedData("curves")).encode(
         x=alt.X("k:Q", title="k answers", scale=alt.Scale(type="log", base=2), axis=ticks),
         color=alt.Color(
             "arm:N",
             scale=alt.Scale(domain=arms, range=[shown[arm].color for arm in arms]),
-            legend=alt.Legend(orient="top", title=None, symbolOpacity=1),
+            legend=legend,
         ),
     )
     dashes = alt.Scale(domain=arms, range=[list(shown[arm].dash) for arm in arms])
     band = base.mark_area(opacity=0.07).encode(y=alt.Y("low:Q", title="pass@k (%)"), y2="high:Q")
     line = base.mark_line(strokeWidth=1.9, point=True).encode(
         y=alt.Y("score:Q", title="pass@k (%)"),
-        strokeDash=alt.StrokeDash("arm:N", scale=dashes, legend=None),
+        strokeDash=alt.StrokeDash("arm:N", scale=dashes, legend=legend),
         tooltip=["arm:N", "k:Q", "score:Q", "low:Q", "high:Q"],
     )
     panels = _present(records.study.suites, data)
@@ -143,7 +148,7 @@ def _chart(records: Records, data: pd.DataFrame) -> Chart:
     spec = specification(
         faceted, {"curves": [{str(key): value for key, value in row.items()} for row in values]}
     )
-    told = ["Line: mean over questions and seeds. Band: 95 % interval, clustered by question."]
+    told = [f"Line: mean over questions and seeds. Band: 95 % interval, for other {_varied(data)}."]
     return Chart("pass_at_k", "pass@k", spec, told)
 
 
