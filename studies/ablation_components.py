@@ -27,7 +27,12 @@ from core import (
     TokenLikelihood,
     TokenMean,
 )
-from studies.study import Arm, Study
+from studies.scales.groups import by_scale
+from studies.study import Arm, Study, Times
+
+UPDATES = 4
+"""Of each rollout batch. The scales make one (tiny) or two (the paper's) at their own learning rate: here it is
+less by as much as the updates are more, as at the tiny scale's own all of these arms collapse."""
 
 PARTS: Mapping[str, Mapping[str, object]] = {
     "reinforce.mask": {"clip": ClipMask(0.2), "keep": KeepAll()},
@@ -57,6 +62,10 @@ STUDY = Study(
     arms=combinations(fraction=True),
     seeds=(0, 1, 2),
     baseline="clip, behavior, std, token, mean of rows",
-    settings={"train.updates_per_step": 4},
+    settings={"train.updates_per_step": UPDATES},
+    scale_settings=by_scale(
+        tiny={"train.optimizer.learning_rate": Times(1 / UPDATES)},
+        paper={"train.optimizer.learning_rate": Times(2 / UPDATES)},
+    ),
     sections=("scores", "effects", "differences", "dynamics"),
 )

@@ -135,20 +135,17 @@ def test_another_configuration_in_the_same_folder_is_named_by_its_settings(study
     assert "config.json differs from study.json in evaluation.samples" in told_as(study, "damaged")
 
 
-def test_a_run_of_another_study_is_named_and_not_counted(study):
-    other = Recorded(study.folder.parent / "other" / "second", seeds=(0,))
+@pytest.mark.parametrize(
+    ("name", "seed", "named"),
+    [("second", 0, "study 'second', arm 'grpo', seed 0"), ("toy", 5, "seed 5")],
+    ids=["study", "seed"],
+)
+def test_a_run_of_another_study_or_seed_is_named_and_not_counted(study, name, seed, named):
+    other = Recorded(study.folder.parent / "other" / name, seeds=(seed,))
     other.write()
     shutil.rmtree(study.run("grpo", 0))
-    shutil.copytree(other.run("grpo", 0), study.run("grpo", 0))
-    assert "study 'second', arm 'grpo', seed 0 is no run of this study" in told_as(study, "missing")
-
-
-def test_a_run_of_another_seed_is_named_and_not_counted(study):
-    other = Recorded(study.folder.parent / "other" / "toy", seeds=(5,))
-    other.write()
-    shutil.rmtree(study.run("grpo", 0))
-    shutil.copytree(other.run("grpo", 5), study.run("grpo", 0))
-    assert "seed 5 is no run of this study" in told_as(study, "missing")
+    shutil.copytree(other.run("grpo", seed), study.run("grpo", 0))
+    assert f"{named} is no run of this study" in told_as(study, "missing")
 
 
 def test_answers_of_another_seed_are_named_even_where_no_digests_are(study):

@@ -139,7 +139,7 @@ def test_an_interrupted_sweep_ends_in_the_table_of_an_undisturbed_one(undisturbe
 
 @pytest.mark.slow
 def test_a_run_that_dies_is_tried_again_and_one_that_raises_is_a_visible_row(tmp_path):
-    environment = {"TOY_KILL": "trial-000:1", "TOY_RAISE": "trial-001"}
+    environment = {"TOY_KILL": "trial-000:0:1", "TOY_RAISE": "trial-001:0"}
     code, out, err = toy.run(tmp_path, "--trials", "2", "--pruner", "none", **environment)
     assert code == 1
     assert "again     trial-000: killed by signal 9" in err
