@@ -31,8 +31,8 @@ from studies.scales.groups import by_scale
 from studies.study import Arm, Study, Times
 
 UPDATES = 4
-"""Of each rollout batch. The scales make one (tiny) or two (the paper's) at their own learning rate: here it is
-less by as much as the updates are more, as at the tiny scale's own all of these arms collapse."""
+"""Of each rollout batch. The scales make one (tiny) or two (the paper's) at their own learning rate: here it
+is less by as much as the updates are more, as at the tiny scale's own all of these arms collapse."""
 
 PARTS: Mapping[str, Mapping[str, object]] = {
     "reinforce.mask": {"clip": ClipMask(0.2), "keep": KeepAll()},
