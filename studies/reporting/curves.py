@@ -8,37 +8,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from studies.reporting.panels import OFFLINE_SHARE, PANELS, Panel
 from studies.reporting.records import Records
 
 # More points of a line than this are not seen apart; a page would only grow by them.
 POINTS = 200
-OFFLINE_SHARE = "data/offline_row_share"
-
-
-class Panel(NamedTuple):
-    """A metric, the panel's heading, the unit, the factor from the metric to the unit, and what is shown.
-
-    The axis begins at 0 where `zero`, and ends at `ceiling` where there is one. `optional` panels are left
-    out where no run has the metric.
-    """
-
-    metric: str
-    heading: str
-    unit: str
-    factor: float = 1.0
-    zero: bool = False
-    ceiling: float | None = None
-    optional: bool = False
-    smooth: bool = True
-
-
-PANELS = (
-    Panel("rollout/solve_rate", "Solve rate in training", "rollouts solved (%)", 100, True, 100),
-    Panel(OFFLINE_SHARE, "Offline share", "demonstrations in trained rows (%)", 100, True),
-    Panel("rollout/entropy", "Entropy of the policy", "nats per sampled token"),
-    Panel("rollout/response_tokens", "Response length", "tokens per response"),
-    Panel("train/gradient_norm", "Gradient norm", "before clipping, last update of a step", optional=True),
-)
 
 
 class Traced(NamedTuple):
@@ -133,7 +107,8 @@ def constant_share(curves: pd.DataFrame, panel: Panel) -> float | None:
 
 
 def _drawn(panel: Panel, arms: Sequence[Traced], window: int) -> Drawn:
-    absent, imitating, level_arms = [], [], []
+    absent, imitating = [], []
+    constant: dict[float, list[str]] = {}
     lines: dict[str, pd.DataFrame] = {}
     for arm in arms:
         curves = arm.curves(panel.metric, window) * panel.factor
@@ -141,7 +116,7 @@ def _drawn(panel: Panel, arms: Sequence[Traced], window: int) -> Drawn:
             absent.append(arm.name)
             continue
         if (level := constant_share(curves, panel)) is not None:
-            level_arms.append(f"{arm.name} {level:.0f} %")
+            constant.setdefault(level, []).append(arm.name)
             continue
         if panel.metric == "rollout/response_tokens" and arm.metrics["rollout/solve_rate"].isna().any():
             imitating.append(arm.name)
@@ -149,7 +124,11 @@ def _drawn(panel: Panel, arms: Sequence[Traced], window: int) -> Drawn:
         last = int(curves.index.max())
         lines[arm.name] = _over_seeds(curves[(curves.index == 1) | ((last - curves.index) % apart == 0)])
     remarks = [f"not measured: {', '.join(absent)}"] if absent else []
-    remarks += [f"throughout: {', '.join(level_arms)}"] if level_arms else []
+    told = [
+        f"{'every arm' if len(names) == len(arms) > 1 else ', '.join(names)} {level:.0f} %"
+        for level, names in constant.items()
+    ]
+    remarks += [f"throughout: {', '.join(told)}"] if told else []
     remarks += [f"of demonstrations while nothing is sampled: {', '.join(imitating)}"] if imitating else []
     return Drawn(panel, lines, "; ".join(remarks))
 

@@ -25,6 +25,8 @@ from studies.reporting.parts import NOTHING, Chart, Context, Part
 
 WIDTH, HEIGHT = 400, 210
 REMARK_WIDTH = 60
+LETTER, SYMBOL = 6, 45
+"""Pixels of the legend."""
 
 
 def part(context: Context) -> Part:
@@ -84,8 +86,10 @@ def _identity(arms: Sequence[Traced], shown: Mapping[str, Look]) -> dict[str, An
     names = [arm.name for arm in arms]
     seeds = {arm.name: arm.metrics["seed"].nunique() for arm in arms}
     labels = [f"{name} ({seeds[name]} seed{'s' * (seeds[name] > 1)})" for name in names]
+    longest = max(map(len, labels), default=0)
     legend = alt.Legend(
         title=None,
+        columns=max(1, min(4, 2 * WIDTH // (LETTER * longest + SYMBOL))),
         orient="top",
         symbolType="stroke",
         symbolSize=500,

@@ -223,6 +223,14 @@ def test_an_offline_share_that_is_so_by_construction_is_named_and_not_drawn(tmp_
     assert panel.remark == "throughout: sft 100 %, grpo 0 %"
 
 
+def test_an_offline_share_that_all_arms_have_by_construction_is_said_once(tmp_path):
+    study = Planted(
+        tmp_path / "toy", ("grpo", "rloo"), metrics=lambda *_: {"data/offline_row_share": 0.0}, steps=4
+    )
+    study.write()
+    assert panels(chart_of(study.folder))["Offline share"].remark == "throughout: every arm 0 %"
+
+
 def test_an_empty_panel_has_the_steps_of_the_others(drawn):
     empty = drawn["Offline share"]
     assert empty.rows() == []
