@@ -65,6 +65,10 @@ def run_state(directory: Path) -> State:
     return "failed" if status.state == "failed" else "interrupted"
 
 
+PRUNED = "pruned "
+"""How the reason begins of a run that a sweep ended early: it has no end, and nobody waits for one."""
+
+
 def write_failed(directory: Path, reason: str) -> None:
     """Record that a run failed, where the run itself could not."""
     status = read_status(directory) or Status("running", "train", 0, 0, None)

@@ -135,7 +135,7 @@ def _contour(trials: Sequence[Trial], across: Axis, up: Axis) -> Chart | None:
 
 
 def _scale(axis: Axis) -> alt.Scale:
-    return alt.Scale(type="log" if axis.logarithmic else "linear", zero=False, nice=False)
+    return alt.Scale(type="log", nice=False) if axis.logarithmic else alt.Scale(zero=False, nice=False)
 
 
 def _map(across: Axis, up: Axis) -> Any:  # noqa: ANN401  as Altair has it

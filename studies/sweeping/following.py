@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from studies.directories import keep_reason, read_status, reopen, run_directory, run_state, write_failed
+from studies.directories import (
+    PRUNED,
+    keep_reason,
+    read_status,
+    reopen,
+    run_directory,
+    run_state,
+    write_failed,
+)
 from studies.record import RunConfig
 from studies.running.pool import Reply, Worker
 from studies.sweeping.board import Board, Taken
@@ -88,7 +96,7 @@ class Follower:
             job.reply = Reply("pruned")
         reason = f"after step {step}: behind other trials in validation"
         # Its records stay, and say why there are no more of them.
-        write_failed(job.directory, f"pruned {reason}")
+        write_failed(job.directory, f"{PRUNED}{reason}")
         self.board.pruned(job.taken.attempt, reason, error, step)
         self.tell(f"pruned    {job.run.arm} after step {step}")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from evaluation.grading import OUTCOMES
-from studies.directories import read_json, run_directory
+from studies.directories import PRUNED, read_json, run_directory
 from studies.reporting.parts import NOTHING, Context, Section
 from studies.reporting.records import Records
 
@@ -30,10 +30,11 @@ def summary_line(records: Records) -> str:
 
 
 def unfinished(context: Context) -> list[str]:
-    """Return one line for each arm whose runs are not all finished."""
-    told = context.summary.drop_duplicates("arm")
+    """Return one line for each arm whose runs are not all finished, but for trials that a sweep pruned."""
+    runs, told = context.records.runs, context.summary.drop_duplicates("arm")
+    pruned = set(runs[runs["reason"].str.startswith(PRUNED)]["arm"])
     pairs = zip(told["arm"], told["status"], strict=True)
-    return [f"{arm}: {status}" for arm, status in pairs if status != "complete"]
+    return [f"{arm}: {status}" for arm, status in pairs if status != "complete" and arm not in pruned]
 
 
 def configurations(records: Records) -> tuple[Section, list[tuple[str, str]]]:

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from studies.directories import PRUNED
 from studies.reporting.page import embedding, rates, samples
 from studies.reporting.page.embedding import embedded_json, policy, vega
 from studies.reporting.page.facts import configurations, provenance, summary_line, unfinished, verdicts
@@ -162,6 +163,12 @@ def test_what_is_wrong_stands_at_the_top(planted):
     assert "metrics.jsonl line 1" in top
     assert "nothing is missing or damaged" not in text
     assert "Gradient audit: not audited" in text
+
+
+def test_a_trial_that_a_sweep_pruned_is_nothing_wrong(planted):
+    planted.write_status("grpo", 0, "failed", f"{PRUNED}after step 20: behind other trials in validation")
+    assert unfinished(context_of(planted)) == []
+    assert "Records: nothing is missing or damaged" in report(planted).read_text()
 
 
 def test_settings_in_which_arms_differ_have_a_column_for_each_arm(planted):
