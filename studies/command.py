@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from studies.study_argument import study_named
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,4 @@ def read_command(arguments: Sequence[str] | None) -> Command:
     command = tyro.cli(
         Command, prog="python -m studies.run", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
     )
-    names = [word for word in command.changes if "=" not in word]
-    if command.study or len(names) != 1:
-        return command
-    pairs = tuple(word for word in command.changes if "=" in word)
-    return dataclasses.replace(command, study=names[0], set=(pairs,))
+    return study_named(command, "set")

@@ -4,18 +4,16 @@ import re
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from evaluation.grading.choices import chosen, gold_choice, option_named
 from evaluation.grading.extraction import Stated, find_answer, gold_answer
 from evaluation.grading.limits import MAX_CHARACTERS, MAX_SCANNED, exceeded_limit, is_code
 from evaluation.grading.notation import comparable, rewrite, unwrap
 from evaluation.grading.numbers import plain_number, same_number
-from evaluation.grading.outcomes import Gold, Grade, GraderConfig, Verdict
-from evaluation.grading.worker_pool import VerdictCache, WorkerPool
+from evaluation.grading.outcomes import Gold, Grade, Verdict
+from evaluation.grading.pool_grader import PoolGrader
 
-ENGINE = "evaluation.grading.comparison"
 _NUMBER_LIST = re.compile(r"([({[]?)(-?\d+(?:,-?\d+)+)[])}]?")
 
 
@@ -27,16 +25,10 @@ class _Question(NamedTuple):
     golds: tuple[str, ...]
 
 
-class Grader:
-    """Grade responses; cheap decisions here, algebra in killable workers.
+class Grader(PoolGrader):
+    """Grade responses; cheap decisions here, algebra in killable workers."""
 
-    Safe to call from several threads; not to be shared across `os.fork`.
-    """
-
-    def __init__(self, config: GraderConfig | None = None) -> None:
-        self.config = config or GraderConfig()
-        self._cache = VerdictCache(self.config.cache_size)
-        self._pool = WorkerPool(self.config, ENGINE)
+    engine = "evaluation.grading.comparison"
 
     def grade(self, response: str, gold: Gold) -> Grade:
         """Return the grade of one response against one gold answer or several accepted forms."""
@@ -48,11 +40,6 @@ class Grader:
         verdict = self._grade_stated(stated, golds)
         answer = verdict.answer or (stated.answer if stated.whole and stated.answer else None)
         return Grade(verdict.outcome, answer, verdict.how, time.perf_counter() - started)
-
-    def grade_all(self, pairs: Iterable[tuple[str, Gold]]) -> list[Grade]:
-        """Return the grades of (response, gold) pairs, in their order."""
-        with ThreadPoolExecutor(self.config.workers) as pool:
-            return list(pool.map(lambda pair: self.grade(*pair), pairs))
 
     def check_golds(self, golds: Iterable[str]) -> list[str]:
         """Return the golds that math-verify cannot read, which only an equal text answers.
@@ -68,21 +55,6 @@ class Grader:
                 for (gold, _), verdict in zip(asked, verdicts, strict=True)
                 if verdict.outcome != "correct"
             ]
-
-    def close(self) -> None:
-        """End the workers."""
-        self._pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _grade_stated(self, stated: Stated, golds: tuple[str, ...]) -> Verdict:
         """Return the verdict on the last box, else on the boxes that are joined to it as one list."""

@@ -1,30 +1,21 @@
 """A second grader that shares no comparison with the first: a check on its verdicts."""
 
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Self
 
 from evaluation.grading.extraction import find_answer, gold_answer
 from evaluation.grading.limits import MAX_CHARACTERS, exceeded_limit
-from evaluation.grading.outcomes import Gold, Grade, GraderConfig, Verdict
-from evaluation.grading.worker_pool import VerdictCache, WorkerPool
-
-ENGINE = "evaluation.grading.independent_rules"
+from evaluation.grading.outcomes import Gold, Grade, Verdict
+from evaluation.grading.pool_grader import PoolGrader
 
 
-class IndependentGrader:
+class IndependentGrader(PoolGrader):
     """Grade by lm-eval's normalisation of MATH answers, then by sympy's own LaTeX grammar.
 
     It finds the answer as the first grader does and keeps the same limits; nothing else is shared, and
     math-verify is not used. It is stricter: it knows no lists, units, labels or intervals.
     """
 
-    def __init__(self, config: GraderConfig | None = None) -> None:
-        self.config = config or GraderConfig()
-        self._cache = VerdictCache(self.config.cache_size)
-        self._pool = WorkerPool(self.config, ENGINE)
+    engine = "evaluation.grading.independent_rules"
 
     def grade(self, response: str, gold: Gold) -> Grade:
         """Return the grade of one response against one gold answer or several accepted forms."""
@@ -35,26 +26,6 @@ class IndependentGrader:
         stated = find_answer(response, boxed_required=self.config.boxed_required)
         verdict = self._decide(stated.answer, golds)
         return Grade(verdict.outcome, stated.answer or None, verdict.how, time.perf_counter() - started)
-
-    def grade_all(self, pairs: Iterable[tuple[str, Gold]]) -> list[Grade]:
-        """Return the grades of (response, gold) pairs, in their order."""
-        with ThreadPoolExecutor(self.config.workers) as pool:
-            return list(pool.map(lambda pair: self.grade(*pair), pairs))
-
-    def close(self) -> None:
-        """End the workers."""
-        self._pool.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _decide(self, answer: str, golds: tuple[str, ...]) -> Verdict:
         if not answer:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
+
+from studies.study_argument import study_named
 
 _NUMBER = tyro.conf.arg(metavar="N", help_behavior_hint="")
 
@@ -65,8 +66,4 @@ def read_command(arguments: Sequence[str] | None) -> Command:
     command = tyro.cli(
         Command, prog="python -m studies.plan", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
     )
-    names = [word for word in command.changes if "=" not in word]
-    if command.study or len(names) != 1:
-        return command
-    pairs = tuple(word for word in command.changes if "=" in word)
-    return dataclasses.replace(command, study=names[0], set=(pairs,))
+    return study_named(command, "set")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+
+from studies.study_argument import study_named
 
 Words = tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]]
 
@@ -114,10 +115,4 @@ def read_command(arguments: Sequence[str] | None) -> Command:
     command = tyro.cli(
         Command, prog="python -m studies.sweep", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
     )
-    names = [word for word in (*command.axes, *command.changes) if "=" not in word]
-    if command.study or len(names) != 1:
-        return command
-    axis, changes = (
-        tuple(word for word in words if "=" in word) for words in (command.axes, command.changes)
-    )
-    return dataclasses.replace(command, study=names[0], axis=(axis,), set=(changes,))
+    return study_named(command, "axis", "set")
